@@ -1,0 +1,620 @@
+//! What happens to strands that are inside a border: they block, are preempted, move, are nudged, are
+//! cut.
+
+mod common;
+
+use std::{
+    cell::Cell,
+    ptr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use common::{Census, call, elsewhere, install_foreign};
+use dispatcher::{
+    Border, Departure, DomainState, EnterError, Event, Handler, Processor, Progress, enter,
+    host::{self, Host, HostCore, Place, World},
+    plan::LEAST_STACK,
+};
+
+type Plain = Event<u32, u32, Host>;
+
+/// A trusted handler that is counted while it lives.
+fn counted(census: &Census, result: u32) -> Handler<u32, u32> {
+    let citizen = census.citizen();
+    Handler::trusted(move |_: &u32| {
+        let _here = &citizen;
+        result
+    })
+}
+
+/// Installs and removes on an event that nobody is in; whether that can be freed shows if somebody
+/// holds back the epoch.
+fn is_epoch_free(world: &'static World) -> bool {
+    let census = Census::default();
+    let event = Plain::new("Test.Unrelated", None);
+    event.remove(event.install(counted(&census, 0)).unwrap()).unwrap();
+    world.keep_trying(50);
+    census.alive() == 0
+}
+
+#[test]
+fn who_blocks_inside_holds_what_it_sleeps_in_and_no_epoch() {
+    let world = World::new();
+    let _core = world.attach();
+    let (event, census) = (Plain::new("Test.Block", None), Census::default());
+    let domain = Arc::new(DomainState::new(1));
+    let id = OnceLock::new();
+    let sleeper = |number: &u32| {
+        host::block(|| {
+            assert!(Host::top().is_null(), "another strand has borders of its own");
+            assert!(is_epoch_free(world));
+            event.remove(*id.get().unwrap()).unwrap();
+            event.remove_domain(1).unwrap();
+            world.drain();
+            assert_eq!(domain.sleepers(), 1);
+            assert_eq!(census.alive(), 1, "the plan that is slept in stays, with its closures");
+        });
+        number + 1
+    };
+    install_foreign(&event, &domain, &sleeper).unwrap();
+    id.set(event.install(counted(&census, 9)).unwrap()).unwrap();
+    assert_eq!(event.raise(&3), Ok(4), "what was removed meanwhile is passed over");
+    assert_eq!((domain.sleepers(), census.alive()), (0, 1));
+    assert!(Host::top().is_null());
+    assert_eq!(world.drain(), 1, "its last sleeper has sent the plan to the housekeeper");
+    assert_eq!((census.alive(), Arc::strong_count(&domain)), (0, 1));
+}
+
+#[test]
+fn who_wakes_does_not_enter_a_domain_that_went_meanwhile() {
+    let world = World::new();
+    let _core = world.attach();
+    let event = Plain::new("Test.Gone", None);
+    let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
+    let is_gone = AtomicBool::new(false);
+    let second = |number: &u32| {
+        assert!(!is_gone.load(Ordering::Relaxed), "its memory was given back");
+        number + 2
+    };
+    let first = |number: &u32| {
+        host::block(|| {
+            domains[1].close();
+            event.remove_domain(2).unwrap();
+            world.drain();
+            assert_eq!(domains[1].sleepers(), 0, "nobody sleeps in it: it can go");
+            is_gone.store(true, Ordering::Relaxed);
+        });
+        number + 1
+    };
+    install_foreign(&event, &domains[0], &first).unwrap();
+    install_foreign(&event, &domains[1], &second).unwrap();
+    assert_eq!(event.raise(&3), Ok(4));
+    event.remove_domain(1).unwrap();
+    world.drain();
+}
+
+/// As above, but the second domain only takes its handler back, and stays open.
+#[test]
+fn who_wakes_does_not_call_a_handler_that_was_taken_back() {
+    let world = World::new();
+    let _core = world.attach();
+    let event = Plain::new("Test.TakenBack", None);
+    let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
+    let second = |number: &u32| number + 2;
+    let first = |number: &u32| {
+        host::block(|| assert_eq!(event.remove_domain(2), Ok(1)));
+        number + 1
+    };
+    install_foreign(&event, &domains[0], &first).unwrap();
+    install_foreign(&event, &domains[1], &second).unwrap();
+    assert_eq!(event.raise(&3), Ok(4));
+    event.remove_domain(1).unwrap();
+    world.drain();
+}
+
+#[test]
+fn who_is_preempted_inside_takes_the_epoch_along_to_another_core() {
+    let world = World::new();
+    let _core = world.attach();
+    let (event, census) = (Plain::new("Test.Travel", None), Census::default());
+    let (give, take) = mpsc::channel::<HostCore>();
+    let (tell, told) = mpsc::channel::<usize>();
+    let told = std::sync::Mutex::new(told);
+    let (_, free) = world.epochs().participants();
+    let id = event
+        .install({
+            let citizen = census.citizen();
+            Handler::trusted(move |number: &u32| {
+                host::leave(Departure::Preempted, |core| {
+                    let id = core.id();
+                    give.send(core).unwrap();
+                    let other = world.core();
+                    assert_ne!(other.id(), id);
+                    assert_eq!(world.keep_trying(50), 0, "nothing goes while it is in a queue");
+                    other
+                });
+                assert_eq!(told.lock().unwrap().recv(), Ok(1), "it was removed, and is not gone");
+                assert_eq!(elsewhere(|| world.keep_trying(50)), 0, "nor while it runs elsewhere");
+                assert_eq!(citizen_of(&citizen), 7);
+                *number
+            })
+        })
+        .unwrap();
+    thread::scope(|scope| {
+        let (event, census) = (&event, &census);
+        let other = scope.spawn(move || {
+            let _core = take.recv().unwrap().attach();
+            event.remove(id).unwrap();
+            world.keep_trying(50);
+            tell.send(census.alive()).unwrap();
+        });
+        assert_eq!(event.raise(&3), Ok(3));
+        while !other.is_finished() {
+            host::poll();
+            thread::yield_now();
+        }
+    });
+    assert!(Host::top().is_null());
+    world.drain();
+    assert_eq!(census.alive(), 0);
+    let (_, now) = world.epochs().participants();
+    assert_eq!(now, free - 1, "one more core has one, and every other is in the pool again");
+}
+
+/// Uses what the closure keeps alive.
+fn citizen_of(_citizen: &common::Citizen) -> u32 {
+    7
+}
+
+#[test]
+fn who_was_preempted_and_then_blocks_gives_the_epoch_back() {
+    let world = World::new();
+    let _core = world.attach();
+    let event = Plain::new("Test.Both", None);
+    let id = event
+        .install(Handler::trusted(|number: &u32| {
+            host::preempt(|| assert!(!is_epoch_free(world)));
+            host::block(|| assert!(is_epoch_free(world)));
+            *number
+        }))
+        .unwrap();
+    assert_eq!(event.raise(&3), Ok(3));
+    event.remove(id).unwrap();
+    world.drain();
+}
+
+#[test]
+fn who_leaves_outside_of_borders_carries_nothing() {
+    let world = World::new();
+    let _core = world.attach();
+    let free = world.epochs().participants().1;
+    for why in [Departure::Preempted, Departure::Blocked] {
+        host::leave(why, |core| {
+            assert_eq!(world.epochs().participants().1, free);
+            core
+        });
+    }
+    assert!(is_epoch_free(world));
+}
+
+#[test]
+fn who_cannot_leave_for_lack_of_participants_stays_as_it_was() {
+    let world = World::with_participants(1);
+    let _core = world.attach();
+    let event = Plain::new("Test.Dry", None);
+    let id = event
+        .install(Handler::trusted(|number: &u32| {
+            let top = Host::top();
+            host::with_core(|core| {
+                assert!(!core.dispatcher().may_preempt::<Host>());
+                assert!(core.dispatcher().depart::<Host>(Departure::Preempted).is_none());
+            });
+            assert!(ptr::eq(top, Host::top()));
+            host::block(|| ());
+            *number
+        }))
+        .unwrap();
+    assert_eq!(event.raise(&3), Ok(3));
+    event.remove(id).unwrap();
+    world.drain();
+    assert!(world.epochs().participants().1 >= 1, "the housekeeper has filled it up");
+}
+
+#[test]
+fn borders_nest_and_each_is_held_once() {
+    let world = World::new();
+    let _core = world.attach();
+    let (outer, inner) = (Plain::new("Test.Outer", None), Plain::new("Test.Inner", None));
+    let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
+    let sleepers = || domains.each_ref().map(|domain| domain.sleepers());
+    let round = Cell::new(0_u32);
+    let round = SameThread(&round);
+    let innermost = |number: &u32| {
+        host::block(|| assert_eq!(sleepers(), [1, 1]));
+        host::block(|| {
+            assert_eq!(sleepers(), [1, 1], "held already");
+            if round.get().get() == 0 {
+                inner.remove_domain(2).unwrap();
+                outer.remove_domain(1).unwrap();
+            }
+            assert!(is_epoch_free(world));
+        });
+        number + 1
+    };
+    let outermost = |number: &u32| {
+        let first = inner.raise(number);
+        assert_eq!(sleepers(), [1, 0], "out of the inner one, still in the outer");
+        host::block(|| assert_eq!(sleepers(), [1, 0]));
+        round.get().set(1);
+        // The inner border's removal shows at once: its plan is gone.
+        assert_eq!(inner.raise(number), Err(dispatcher::RaiseError::NoHandler));
+        first.unwrap() * 10
+    };
+    install_foreign(&outer, &domains[0], &outermost).unwrap();
+    install_foreign(&inner, &domains[1], &innermost).unwrap();
+    assert_eq!(outer.raise(&3), Ok(40));
+    assert_eq!(sleepers(), [0, 0]);
+    world.drain();
+    assert_eq!(domains.each_ref().map(Arc::strong_count), [1, 1]);
+}
+
+/// A reference that is used on the thread that made it alone.
+struct SameThread<'a, T>(&'a T);
+
+// SAFETY: every handler of these tests runs on the thread that installed it.
+unsafe impl<T> Sync for SameThread<'_, T> {}
+
+impl<T> SameThread<'_, T> {
+    fn get(&self) -> &T {
+        self.0
+    }
+}
+
+#[test]
+fn a_sleep_in_the_second_handler_is_counted_like_one_in_the_first() {
+    let world = World::new();
+    let _core = world.attach();
+    let event = Plain::new("Test.Twice", None);
+    let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
+    let sleepers = || domains.each_ref().map(|domain| domain.sleepers());
+    let first = |number: &u32| {
+        host::block(|| assert_eq!(sleepers(), [1, 0]));
+        *number
+    };
+    let second = |number: &u32| {
+        host::block(|| assert_eq!(sleepers(), [0, 1]));
+        *number
+    };
+    install_foreign(&event, &domains[0], &first).unwrap();
+    install_foreign(&event, &domains[1], &second).unwrap();
+    assert_eq!(event.raise(&3), Ok(3));
+    assert_eq!(sleepers(), [0, 0]);
+    event.remove_domain(1).unwrap();
+    event.remove_domain(2).unwrap();
+    world.drain();
+}
+
+fn lagging(progress: Progress) -> u64 {
+    match progress {
+        Progress::Waiting { lagging } => lagging,
+        Progress::Idle | Progress::Finished(_) => 0,
+    }
+}
+
+#[test]
+fn a_nudge_inside_marks_the_outermost_border_and_leaving_it_repins() {
+    let world = World::new();
+    let _core = world.attach();
+    static INNER: Plain = Plain::new("Test.Inner", None);
+    let outer = Plain::new("Test.Outer", None);
+    let census = Census::default();
+    let unrelated = Plain::new("Test.Unrelated", None);
+    unrelated.remove(unrelated.install(counted(&census, 0)).unwrap()).unwrap();
+    let deep = INNER
+        .install(Handler::trusted(|number: &u32| {
+            assert_eq!(elsewhere(|| lagging(world.keep())), 1, "this core lags");
+            host::poll();
+            *number
+        }))
+        .unwrap();
+    let shallow = outer
+        .install(Handler::trusted(|number: &u32| {
+            let result = INNER.raise(number).unwrap();
+            assert_eq!(elsewhere(|| lagging(world.keep())), 1, "it left an inner border only");
+            result
+        }))
+        .unwrap();
+    assert_eq!(outer.raise(&3), Ok(3));
+    // Without a poll: leaving has repinned, or the housekeeper would still find the core lagging and
+    // could not take the next step.
+    assert_eq!(outer_round(world), Progress::Waiting { lagging: 1 }, "a new round, as the old is over");
+    INNER.remove(deep).unwrap();
+    outer.remove(shallow).unwrap();
+    world.drain();
+    assert_eq!(census.alive(), 0);
+}
+
+/// One step of the housekeeper that nudges nobody; panics where the round before is not over.
+fn outer_round(world: &'static World) -> Progress {
+    let before = world.rounds();
+    let progress = elsewhere(|| world.keep());
+    assert!(world.rounds() > before, "the round is not over: the core has not repinned");
+    progress
+}
+
+#[test]
+fn a_core_that_raises_for_ever_delays_nobody() {
+    let world = World::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (event, census) = (Plain::new("Test.Loop", None), Census::default());
+    thread::scope(|scope| {
+        let (event, census, stop) = (&event, &census, &stop);
+        let attached = world.core();
+        let id = {
+            let _core = world.attach();
+            // It polls inside only: never is the core seen outside of a border.
+            event
+                .install(Handler::trusted(|number: &u32| {
+                    host::poll();
+                    *number
+                }))
+                .unwrap()
+        };
+        scope.spawn(move || {
+            let _core = attached.attach();
+            while !stop.load(Ordering::Relaxed) {
+                let _ = event.raise(&1);
+            }
+        });
+        scope.spawn(move || {
+            let _core = world.attach();
+            let unrelated = Plain::new("Test.Unrelated", None);
+            unrelated.remove(unrelated.install(counted(census, 0)).unwrap()).unwrap();
+            world.drain();
+            stop.store(true, Ordering::Relaxed);
+            event.remove(id).unwrap();
+        });
+    });
+    assert_eq!(census.alive(), 0);
+    world.drain();
+}
+
+/// A domain's procedure, entered outside of any event.
+fn enter_with<F: Fn(&u32) -> u32 + Sync>(domain: &DomainState, procedure: &F) -> Result<u32, EnterError> {
+    let mut result = 0_u32;
+    // SAFETY: the procedure outlives the call, and the pointers fit its code.
+    let outcome = unsafe {
+        enter::<Host>(
+            Border::new(),
+            domain,
+            call::<u32, u32, F>,
+            ptr::from_ref(procedure).cast(),
+            (&raw const *const { &20_u32 }).cast(),
+            (&raw mut result).cast(),
+        )
+    };
+    outcome.map(|()| result)
+}
+
+#[test]
+fn a_procedure_is_entered_like_a_handler() {
+    let world = World::new();
+    let _core = world.attach();
+    let domain = Arc::new(DomainState::new(1));
+    let procedure = |number: &u32| {
+        // SAFETY: the innermost open border of this strand.
+        let border = unsafe { &*Host::top() };
+        assert_eq!(border.domain().map(DomainState::id), Some(1));
+        host::block(|| {
+            assert_eq!(domain.sleepers(), 1);
+            assert!(is_epoch_free(world));
+        });
+        number + 1
+    };
+    assert_eq!(enter_with(&domain, &procedure), Ok(21));
+    assert_eq!(domain.sleepers(), 0);
+    host::set_stack_left(LEAST_STACK - 1);
+    assert_eq!(enter_with(&domain, &procedure), Err(EnterError::OutOfStack));
+    host::set_stack_left(host::STACK);
+    domain.close();
+    assert_eq!(enter_with(&domain, &procedure), Err(EnterError::Closed));
+    assert!(Host::top().is_null());
+}
+
+/// The domain is retired while a strand stands at its door: found open, but not entered yet. Either
+/// the grace period waits for it, or it finds the domain closed.
+#[test]
+fn a_domain_does_not_go_between_the_look_and_the_step() {
+    let world = World::new();
+    let _core = world.attach();
+    let domain = Arc::new(DomainState::new(1));
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let procedure = |number: &u32| {
+        assert!(!is_gone.load(Ordering::Relaxed), "its memory was given back");
+        *number
+    };
+    let (retiring, going) = (domain.clone(), is_gone.clone());
+    host::at(Place::StackLeft, move || {
+        retiring.close();
+        let action = move || going.store(retiring.sleepers() == 0, Ordering::Relaxed);
+        world.retired().after_grace(action);
+        for _ in 0..50 {
+            elsewhere(|| world.keep());
+            host::poll();
+        }
+    });
+    let entered = enter_with(&domain, &procedure);
+    assert!(matches!(entered, Ok(20) | Err(EnterError::Closed)));
+    world.drain();
+    assert!(is_gone.load(Ordering::Relaxed));
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod cuts {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    use dispatcher::{BindingId, RaiseError, border, handler::RawHandler, landing};
+
+    fn cut_here() -> ! {
+        // SAFETY: the innermost border, with a landing in progress; no frame above holds anything.
+        unsafe { landing::cut(Host::top()) }
+    }
+
+    #[test]
+    fn a_cut_lands_at_the_raise() {
+        let world = World::new();
+        let _core = world.attach();
+        let event = Plain::new("Test.Cut", None);
+        let domain = Arc::new(DomainState::new(1));
+        let failing = |_: &u32| -> u32 { cut_here() };
+        install_foreign(&event, &domain, &failing).unwrap();
+        for _ in 0..3 {
+            assert_eq!(event.raise(&3), Err(RaiseError::Cut));
+            assert!(Host::top().is_null());
+        }
+        assert_eq!(enter_with(&domain, &failing), Err(EnterError::Cut));
+        assert!(Host::top().is_null());
+        event.remove_domain(1).unwrap();
+        assert!(world.drain() > 0);
+    }
+
+    #[test]
+    fn after_a_cut_the_other_handlers_run_and_their_result_counts() {
+        let world = World::new();
+        let _core = world.attach();
+        let event = Plain::new("Test.Others", None);
+        let domain = Arc::new(DomainState::new(1));
+        let failing = |_: &u32| -> u32 { cut_here() };
+        let ids = [
+            event.install(Handler::trusted(|number: &u32| number + 1)).unwrap(),
+            install_foreign(&event, &domain, &failing).unwrap(),
+        ];
+        assert_eq!(event.raise(&3), Ok(4), "of the one before");
+        let last = event.install(Handler::trusted(|number: &u32| number + 2)).unwrap();
+        assert_eq!(event.raise(&3), Ok(5), "of the one after");
+        ids.into_iter().chain([last]).for_each(|id: BindingId| event.remove(id).unwrap());
+        world.drain();
+    }
+
+    #[test]
+    fn a_cut_gives_up_what_was_held() {
+        let world = World::new();
+        let _core = world.attach();
+        let event = Plain::new("Test.Held", None);
+        let domain = Arc::new(DomainState::new(1));
+        let failing = |_: &u32| -> u32 {
+            host::block(|| {
+                event.remove_domain(1).unwrap();
+                world.drain();
+                assert_eq!(domain.sleepers(), 1);
+            });
+            cut_here()
+        };
+        install_foreign(&event, &domain, &failing).unwrap();
+        assert_eq!(event.raise(&3), Err(RaiseError::Cut));
+        assert_eq!(domain.sleepers(), 0);
+        assert_eq!(world.drain(), 1, "the plan");
+        assert_eq!(Arc::strong_count(&domain), 1);
+    }
+
+    #[test]
+    fn an_inner_cut_leaves_the_outer_handler_running() {
+        let world = World::new();
+        let _core = world.attach();
+        let (outer, inner) = (Plain::new("Test.Outer", None), Plain::new("Test.Inner", None));
+        let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
+        let failing = |_: &u32| -> u32 {
+            // SAFETY: this strand's own borders, which stay open meanwhile.
+            let ids: Vec<_> = unsafe { border::outwards(Host::top()) }
+                .map(|border| border.domain().map(DomainState::id))
+                .collect();
+            assert_eq!(ids, [Some(2), Some(1)]);
+            drop(ids);
+            cut_here()
+        };
+        // Kept in callee-saved registers across the cut, if anything is.
+        let outermost = |number: &u32| {
+            let (a, b, c, d, e) = (number + 1, number * 2, number * 3, number * 5, number * 7);
+            assert_eq!(inner.raise(number), Err(RaiseError::Cut));
+            a + b + c + d + e
+        };
+        install_foreign(&inner, &domains[1], &failing).unwrap();
+        install_foreign(&outer, &domains[0], &outermost).unwrap();
+        assert_eq!(outer.raise(&3), Ok(3 * 18 + 1));
+        assert!(Host::top().is_null());
+        outer.remove_domain(1).unwrap();
+        inner.remove_domain(2).unwrap();
+        world.drain();
+    }
+
+    type Pair = [u64; 64];
+
+    /// Writes half of its result, and fails.
+    unsafe extern "C" fn half(_closure: *const (), _args: *const (), result: *mut ()) {
+        // SAFETY: the event's result has room for more.
+        unsafe { result.cast::<[u64; 32]>().write([u64::MAX; 32]) };
+        cut_here()
+    }
+
+    #[test]
+    fn a_cut_does_not_tear_the_result_of_another_handler() {
+        let world = World::new();
+        let _core = world.attach();
+        let event = Event::<u32, Pair, Host>::new("Test.Torn", Some(|_| [1; 64]));
+        let domain = Arc::new(DomainState::new(1));
+        // SAFETY: the code of a handler that fits the event, and needs no closure.
+        let handler = unsafe { RawHandler::foreign(half, ptr::null(), domain) };
+        // SAFETY: as above.
+        let id = unsafe { event.install_raw(handler) }.unwrap();
+        assert_eq!(event.raise(&3), Ok([1; 64]));
+        event.remove(id).unwrap();
+        world.drain();
+    }
+
+    #[test]
+    fn who_was_marked_and_cut_repins_all_the_same() {
+        let world = World::new();
+        let _core = world.attach();
+        let event = Plain::new("Test.Marked", None);
+        let domain = Arc::new(DomainState::new(1));
+        let failing = |_: &u32| -> u32 {
+            elsewhere(|| world.keep());
+            host::poll();
+            cut_here()
+        };
+        install_foreign(&event, &domain, &failing).unwrap();
+        world.retired().after_grace(|| ());
+        assert_eq!(event.raise(&3), Err(RaiseError::Cut));
+        outer_round(world);
+        event.remove_domain(1).unwrap();
+        world.drain();
+    }
+
+    #[test]
+    fn a_cut_of_many_counts_each() {
+        let world = World::new();
+        let _core = world.attach();
+        let event = Plain::new("Test.Many", None);
+        let domain = Arc::new(DomainState::new(1));
+        let calls = AtomicU32::new(0);
+        let failing = |_: &u32| -> u32 {
+            calls.fetch_add(1, Ordering::Relaxed);
+            cut_here()
+        };
+        for _ in 0..5 {
+            install_foreign(&event, &domain, &failing).unwrap();
+        }
+        assert_eq!(event.raise(&3), Err(RaiseError::Cut));
+        assert_eq!(calls.load(Ordering::Relaxed), 5);
+        domain.close();
+        assert_eq!(event.raise(&3), Err(RaiseError::NoHandler));
+        event.remove_domain(1).unwrap();
+        world.drain();
+    }
+}
