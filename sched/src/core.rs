@@ -1,0 +1,148 @@
+//! What each core has for itself.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use dispatcher::Dispatcher;
+
+use crate::{
+    hail::Ticking,
+    machine::Machine,
+    queue::RunQueue,
+    strand::{Exclusive, Priority, Strand},
+    switch::After,
+    timers::Timers,
+};
+
+/// How long a strand keeps its core while equals wait, in nanoseconds.
+pub const QUANTUM_NS: u64 = 10_000_000;
+/// How often a core looks whether it can repin, while somebody waits for it, in nanoseconds.
+pub const REPIN_TICK_NS: u64 = 1_000_000;
+
+/// When to try again to preempt a strand that could not be, in nanoseconds.
+pub const RETRY_NS: u64 = 200_000;
+
+/// A core's part of the scheduler.
+pub struct Core<M: Machine> {
+    id: usize,
+    /// Strands that wait for this core; others put strands on it and steal from it.
+    pub(crate) queue: spin::Mutex<RunQueue<M>>,
+    pub(crate) timers: spin::Mutex<Timers<M>>,
+    /// The running strand should lose the core as soon as it may.
+    pub(crate) is_due: AtomicBool,
+    /// The priority that runs, for those who wonder whether to interrupt. Idle counts as -1, so this
+    /// is one more than the priority's number.
+    level: AtomicU8,
+    /// A timer interrupt will end the present slice.
+    ticking: Ticking,
+    /// Strand switches, for people.
+    pub(crate) switches: AtomicU64,
+    pub(crate) local: Exclusive<Local<M>>,
+}
+
+/// What only the core itself touches, interrupts masked.
+pub(crate) struct Local<M: Machine> {
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) current: Arc<Strand<M>>,
+    pub(crate) idle: Arc<Strand<M>>,
+    /// What the strand that comes next must do about the one that left.
+    pub(crate) after: After<M>,
+    /// When the present slice ends, and when it began.
+    pub(crate) slice_end: u64,
+    pub(crate) since: u64,
+    /// Somebody waits for this core to repin, and it was inside when it was asked.
+    pub(crate) must_repin: bool,
+}
+
+impl<M: Machine> Core<M> {
+    pub(crate) fn new(id: usize, dispatcher: Dispatcher, idle: Arc<Strand<M>>) -> Self {
+        Self {
+            id,
+            queue: spin::Mutex::new(RunQueue::new()),
+            timers: spin::Mutex::new(Timers::new()),
+            is_due: AtomicBool::new(false),
+            level: AtomicU8::new(0),
+            ticking: Ticking(AtomicBool::new(false)),
+            switches: AtomicU64::new(0),
+            local: Exclusive::new(Local {
+                dispatcher,
+                current: idle.clone(),
+                idle,
+                after: After::Nothing,
+                slice_end: 0,
+                since: 0,
+                must_repin: false,
+            }),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> usize {
+        self.id
+    }
+
+    /// How many strands wait for it.
+    pub fn waiting(&self) -> usize {
+        M::masked(|| self.queue.lock().len())
+    }
+
+    /// How often it went from one strand to another.
+    pub fn switches(&self) -> u64 {
+        self.switches.load(Ordering::Relaxed)
+    }
+
+    /// # Safety
+    ///
+    /// The caller runs on this core with interrupts masked, and lets no two such references live at
+    /// once.
+    #[allow(clippy::mut_from_ref, reason = "see the contract")]
+    pub(crate) unsafe fn local(&self) -> &mut Local<M> {
+        // SAFETY: by the contract nobody else can be at it: other cores never are, and on this one
+        // nothing else runs.
+        unsafe { self.local.get() }
+    }
+
+    /// Who runs, is noted for others.
+    pub(crate) fn note_level(&self, priority: Option<Priority>) {
+        self.level.store(priority.map_or(0, |priority| priority.number() + 1), Ordering::Relaxed);
+    }
+
+    /// Should this core be interrupted for a strand of that priority that was queued on it? Yes if it
+    /// is more urgent, or if no timer would ever end the present slice.
+    pub(crate) fn should_hear_of(&self, priority: Priority) -> bool {
+        priority.number() + 1 > self.level.load(Ordering::Relaxed) || !self.ticking.is_on()
+    }
+
+    /// The queue has changed: should the running strand go on? On this core, interrupts masked.
+    pub(crate) fn look_again(&self) {
+        let highest = self.queue.lock().highest();
+        let level = self.level.load(Ordering::Relaxed);
+        if highest.is_some_and(|priority| priority.number() + 1 > level) {
+            self.is_due.store(true, Ordering::Relaxed);
+        }
+        self.arm();
+    }
+
+    /// Sets the timer for whatever comes first: a sleeper, the end of the slice if anyone waits for
+    /// the core, the next try to repin. None of them, no tick. On this core, interrupts masked.
+    pub(crate) fn arm(&self) {
+        // SAFETY: on this core, masked; used no more after the next line.
+        let local = unsafe { self.local() };
+        let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
+        let is_wanted = self.ticking.decide(|| !self.queue.lock().is_empty());
+        let sleeper = self.timers.lock().next();
+        // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
+        // the core and could not is asked again a little later, not in an endless row of interrupts.
+        let is_due = self.is_due.load(Ordering::Relaxed);
+        let slice = (is_wanted && !is_idle)
+            .then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
+        let repin = must_repin.then(|| M::now_ns() + REPIN_TICK_NS);
+        M::set_timer([sleeper, slice, repin].into_iter().flatten().min());
+    }
+}
+
+impl<M: Machine> Local<M> {
+    pub(crate) fn is_idle(&self) -> bool {
+        Arc::ptr_eq(&self.current, &self.idle)
+    }
+}

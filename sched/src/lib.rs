@@ -1,0 +1,67 @@
+//! # Strands and the global scheduler
+//!
+//! A *strand* is a schedulable context: a stack, a place in a program, a priority. The *global
+//! scheduler* shares the cores among strands: preemptive, by priority, round robin within one. This
+//! crate knows no processor; what it needs of one is the trait [`Machine`].
+//!
+//! The parts, in the order in which a reader needs them:
+//!
+//! - [`machine`]: what must be supplied.
+//! - [`strand`]: what a strand is; [`spawn`]: how one is made, joined and ended.
+//! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
+//! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
+//! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
+//! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
+//! - [`idle`]: what a core does without work: steal, else halt.
+//! - [`mutex`]: a lock that its waiters sleep on.
+//! - `token` and `hail`: the words by which strands and cores are called, model-checked.
+//! - `host` (a feature): a machine of threads, for tests.
+//!
+//! # Locks
+//!
+//! Every lock in here is a leaf, a spin lock taken with interrupts masked and held for a few dozen
+//! instructions; no two are ever held at once. So they need no order.
+//!
+//! # Invariants
+//!
+//! | threat | defence | invariant | test |
+//! | --- | --- | --- | --- |
+//! | a strand is made runnable before its registers are saved | it is put on a queue, or opened to wakers, only by the strand that comes after it on its core ([`switch::After`]) | a strand runs on one core at a time | `tests/strands.rs` |
+//! | a wake-up comes before the wait | wake-ups leave a token, and blocking takes it | no wake-up is lost | `tests/loom.rs`, `tests/strands.rs` |
+//! | a core halts while work arrives | it says that it is idle before it looks at its queue a last time; who brings work looks at that word after queueing it | a queued strand's core does not stay halted | `tests/loom.rs`, `tests/strands.rs` |
+//! | an ended strand's stack is freed under its feet | only the reaper frees stacks, from a list to which the next strand on the core puts them | a stack is freed when nothing runs on it | `tests/strands.rs` |
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "host")]
+extern crate std;
+
+pub mod core;
+pub mod fifo;
+mod hail;
+#[cfg(all(feature = "host", not(loom)))]
+pub mod host;
+pub mod idle;
+pub mod machine;
+pub mod mutex;
+mod primitive;
+pub mod queue;
+pub mod scheduler;
+pub mod spawn;
+pub mod strand;
+pub mod switch;
+pub mod timers;
+mod token;
+pub mod wait;
+
+pub use crate::{
+    core::Core,
+    idle::run_idle,
+    machine::Machine,
+    mutex::Mutex,
+    scheduler::Scheduler,
+    spawn::{Builder, Handle, SpawnError, reap},
+    strand::{CoreSet, Priority, State, Strand},
+    switch::{on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    wait::{block, block_until, current, sleep_ns, unblock},
+};

@@ -1,0 +1,80 @@
+//! What scheduling needs of the machine.
+
+use dispatcher::Processor;
+
+use crate::{core::Core, scheduler::Scheduler};
+
+/// The machine under the scheduler.
+///
+/// # Safety
+///
+/// - [`core_id`](Self::core_id) is the number of the core that runs the caller.
+/// - [`switch`](Self::switch) does what it says, and a stack stays mapped while its owner lives.
+/// - Interrupts that call into this crate do so with interrupts masked, once each has been
+///   acknowledged, and call [`preempt_if_due`](crate::preempt_if_due) last.
+/// - [`unpreempted`](Processor::unpreempted) does so too, when the outermost one ends where interrupts
+///   are let in: a strand that woke a more urgent one gives way at once.
+pub unsafe trait Machine: Processor + Sized {
+    /// Owns a strand's stack.
+    type Stack: Send;
+
+    /// The one scheduler.
+    fn scheduler() -> &'static Scheduler<Self>;
+
+    /// This core's number. Means something only while interrupts are masked.
+    fn core_id() -> usize;
+
+    /// Lays out a fresh stack so that switching to the returned stack pointer calls `entry` with
+    /// interrupts masked.
+    fn prepare(stack: &mut Self::Stack, entry: extern "C" fn() -> !) -> usize;
+
+    /// The lowest address of a stack.
+    fn stack_bottom(stack: &Self::Stack) -> usize {
+        let _ = stack;
+        0
+    }
+
+    /// From here on the running strand's stack ends at `bottom`, for
+    /// [`Processor::stack_left`]. Interrupts are masked.
+    fn set_stack_bottom(bottom: usize) {
+        let _ = bottom;
+    }
+
+    /// Saves the callee-saved registers on the present stack, the stack pointer in `save`, and goes
+    /// on with what was saved at `load`.
+    ///
+    /// # Safety
+    ///
+    /// Interrupts are masked; `load` came from here or from [`prepare`](Self::prepare), and is used
+    /// once.
+    unsafe fn switch(save: *mut usize, load: usize);
+
+    /// Lets interrupts in: the second act of a new strand.
+    fn unmask();
+
+    /// May the running strand lose its core now: is no [`Processor::unpreempted`] open?
+    fn is_preemptible() -> bool;
+
+    /// Interrupts core `core`, so that it calls [`on_kick`](crate::on_kick). Does not wait.
+    fn kick(core: usize);
+
+    /// Nanoseconds since boot; does not go back on one core.
+    fn now_ns() -> u64;
+
+    /// Asks for a timer interrupt on this core at `deadline_ns`, or for none. Replaces what was asked
+    /// for before.
+    fn set_timer(deadline_ns: Option<u64>);
+
+    /// Halts until the next interrupt and lets it in; returns with interrupts masked again. An
+    /// interrupt that was pending on entry ends it at once.
+    fn halt();
+
+    /// Runs what must not be put off: tells the housekeeper that there are ended strands to reap, or
+    /// that the pool of participants runs low.
+    fn summon_reaper();
+
+    /// This core's part. Means something only while interrupts are masked.
+    fn core() -> &'static Core<Self> {
+        Self::scheduler().core(Self::core_id()).expect("a core that runs strands was added")
+    }
+}

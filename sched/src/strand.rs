@@ -1,0 +1,198 @@
+//! What a strand is.
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::{
+    cell::UnsafeCell,
+    fmt,
+    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+};
+
+use dispatcher::{Crossing, DomainState};
+
+use crate::{machine::Machine, token::Token};
+
+/// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
+/// takes the core from one of lower.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The number of priorities.
+    pub const COUNT: usize = 32;
+    /// For work that nobody waits for.
+    pub const LOW: Self = Self(8);
+    /// For all that says nothing else.
+    pub const NORMAL: Self = Self(16);
+    /// For those whom people wait for.
+    pub const HIGH: Self = Self(24);
+    /// For the housekeeper, without whom memory does not come back.
+    pub const HOUSEKEEPER: Self = Self(30);
+
+    /// The priority of that number; what is too high becomes the highest.
+    #[must_use]
+    pub const fn new(number: u8) -> Self {
+        Self(if number < Self::COUNT as u8 { number } else { Self::COUNT as u8 - 1 })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// A set of cores: bit *n* is core *n*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CoreSet(pub u64);
+
+impl CoreSet {
+    /// Every core.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// Just one.
+    #[must_use]
+    pub const fn only(core: usize) -> Self {
+        Self(1 << core)
+    }
+
+    /// Is it in the set?
+    #[must_use]
+    pub const fn has(self, core: usize) -> bool {
+        self.0 >> core & 1 != 0
+    }
+
+    /// The lowest core in both sets.
+    #[must_use]
+    pub const fn first_of(self, other: Self) -> Option<usize> {
+        match self.0 & other.0 {
+            0 => None,
+            both => Some(both.trailing_zeros() as usize),
+        }
+    }
+}
+
+/// What a strand is doing, for people to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    /// On a run queue.
+    Runnable,
+    /// On a core.
+    Running,
+    /// Waiting for somebody.
+    Blocked,
+    /// Over.
+    Ended,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Runnable => "runnable",
+            Self::Running => "running",
+            Self::Blocked => "blocked",
+            Self::Ended => "ended",
+        })
+    }
+}
+
+/// A schedulable context.
+pub struct Strand<M: Machine> {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) priority: Priority,
+    pub(crate) affinity: CoreSet,
+    pub(crate) domain: Option<Arc<DomainState>>,
+    pub(crate) state: AtomicU8,
+    pub(crate) token: Token,
+    /// The core that it ran on last.
+    pub(crate) core: AtomicUsize,
+    /// Nanoseconds that it has had a core.
+    pub(crate) run_ns: AtomicU64,
+    /// What runs when it begins.
+    pub(crate) entry: spin::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    pub(crate) stack: spin::Mutex<Option<M::Stack>>,
+    /// Who waits for its end; `None` once it has ended and its stack is gone.
+    pub(crate) joiners: spin::Mutex<Option<Vec<Arc<Strand<M>>>>>,
+    pub(crate) saved: Exclusive<Saved>,
+    /// The next in the list in which it stands; guarded by the list's lock.
+    pub(crate) next: Exclusive<Option<Arc<Strand<M>>>>,
+}
+
+/// What is saved of a strand that does not run.
+pub(crate) struct Saved {
+    pub(crate) stack_pointer: usize,
+    /// Where its stack ends.
+    pub(crate) bottom: usize,
+    pub(crate) crossing: Crossing,
+}
+
+/// A cell whose one user is known by the protocol that it is part of.
+pub(crate) struct Exclusive<T>(UnsafeCell<T>);
+
+// SAFETY: `get` leaves it to its callers that there is one at a time, and that each sees what the
+// one before did.
+unsafe impl<T: Send> Sync for Exclusive<T> {}
+
+impl<T> Exclusive<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// # Safety
+    ///
+    /// Nobody else uses the cell while the reference lives, and the last user's writes happened
+    /// before.
+    #[allow(clippy::mut_from_ref, reason = "the protocol around it says who may")]
+    pub(crate) unsafe fn get(&self) -> &mut T {
+        // SAFETY: by the contract.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+impl<M: Machine> Strand<M> {
+    /// Its number: unique as long as the kernel runs.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The domain that it belongs to; none for the core's own.
+    pub fn domain(&self) -> Option<&Arc<DomainState>> {
+        self.domain.as_ref()
+    }
+
+    /// The core on which it runs, or ran last.
+    pub fn core(&self) -> usize {
+        self.core.load(Ordering::Relaxed)
+    }
+
+    /// Nanoseconds that it has had a core, up to the last switch.
+    pub fn run_ns(&self) -> u64 {
+        self.run_ns.load(Ordering::Relaxed)
+    }
+
+    /// What it is doing; it may do something else by the time you look.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            0 => State::Runnable,
+            1 => State::Running,
+            2 => State::Blocked,
+            _ => State::Ended,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        // Relaxed: for people; nothing is decided by it.
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,63 @@
+//! Block, unblock, sleep.
+
+use alloc::sync::Arc;
+
+use crate::{
+    machine::Machine,
+    strand::Strand,
+    switch::{Leaving, leave},
+};
+
+/// The running strand.
+pub fn current<M: Machine>() -> Arc<Strand<M>> {
+    M::masked(|| {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        unsafe { M::core().local() }.current.clone()
+    })
+}
+
+/// Waits until somebody calls [`unblock`] on this strand; returns at once if that has happened since
+/// the last time. Look at what you wait for in a loop: a call may be older than your question.
+#[track_caller]
+pub fn block<M: Machine>() {
+    assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
+    M::masked(|| {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        let was_called = unsafe { M::core().local() }.current.token.take();
+        if !was_called {
+            leave::<M>(Leaving::Blocking);
+        }
+    });
+}
+
+/// Lets a strand go on: now if it is blocked, else the next time that it blocks. From anywhere,
+/// interrupts included.
+pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
+    if strand.token.call() {
+        // A more urgent strand that was put on this core's queue is given way to when this ends.
+        M::unpreempted(|| M::masked(|| M::scheduler().enqueue(strand.clone())));
+    }
+}
+
+/// As [`block`], but no longer than until `deadline_ns`, on the clock of [`Machine::now_ns`].
+#[track_caller]
+pub fn block_until<M: Machine>(deadline_ns: u64) {
+    let this = current::<M>();
+    let core = M::masked(|| {
+        let core = M::core();
+        core.timers.lock().insert(deadline_ns, this.clone());
+        core.arm();
+        core
+    });
+    block::<M>();
+    M::masked(|| core.timers.lock().remove(deadline_ns, this.id));
+}
+
+/// Sleeps for so many nanoseconds, at least.
+#[track_caller]
+pub fn sleep_ns<M: Machine>(nanoseconds: u64) {
+    let deadline = M::now_ns().saturating_add(nanoseconds);
+    while M::now_ns() < deadline {
+        block_until::<M>(deadline);
+    }
+}
