@@ -1,0 +1,114 @@
+//! The kernel's interfaces: one declaration each, which both sides compile against.
+
+/// Time.
+pub mod clock {
+    crate::interface::interface! { "Clock":
+        /// Nanoseconds since the kernel began. Cost: one read of the time-stamp counter.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Unbound`](crate::Error::Unbound) where it is not to be had.
+        Now => now() -> u64;
+    }
+}
+
+/// The processor under the caller.
+pub mod processor {
+    crate::interface::interface! { "Processor":
+        /// The core that runs the caller at this moment; it may be another one at the next.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Unbound`](crate::Error::Unbound) where it is not to be had.
+        Core => core() -> u32;
+        /// How many cores are running.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Unbound`](crate::Error::Unbound) where it is not to be had.
+        Cores => cores() -> u32;
+    }
+}
+
+/// The strand that runs the caller: its own, or that of whoever raised.
+pub mod strand {
+    crate::interface::interface! { "Strand":
+        /// Sleeps for so many nanoseconds, at least. Others run on this core meanwhile.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Context`](crate::Error::Context) where the strand must not sleep.
+        Sleep => sleep(nanoseconds: u64);
+        /// Lets others run on this core first.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Context`](crate::Error::Context) where the strand must not give way.
+        Yield => yield_now();
+    }
+}
+
+/// An event to play with.
+pub mod demo {
+    crate::events! { "Demo":
+        /// `Demo.Hello`: the console's `raise Demo.Hello N` raises it N times on every core.
+        pub event Hello {
+            /// Counts the raises of one core, from 0.
+            pub number: u64,
+            /// The core that raises.
+            pub core: u32,
+        } -> u64;
+
+        /// `Demo.Heard`: a handler of `Demo.Hello` tells the kernel that it was called. The kernel
+        /// counts, and answers with the count for that core.
+        pub event Heard {
+            /// The core that had raised.
+            pub core: u32,
+        } -> u64;
+    }
+}
+
+/// Raw forms of [`install`](crate::install), [`remove`](crate::remove) and [`raise`](crate::raise):
+/// pointers are sound only as those functions make them, so nobody else can call these.
+pub mod dispatcher {
+    mod raw {
+        crate::interface::interface! { "Dispatcher":
+            /// Installs code and closure on an event.
+            Install => install(event: usize, code: usize, closure: usize) -> u64;
+            /// Removes a binding from an event.
+            Remove => remove(event: usize, binding: u64);
+            /// Raises an event.
+            Raise => raise(event: usize, args: usize, result: usize);
+        }
+    }
+    pub use raw::{Install, Raise, Remove};
+    pub(crate) use raw::{install, raise, remove};
+}
+
+/// The console's text; [`println!`](crate::println) formats for it.
+pub mod text {
+    mod raw {
+        crate::interface::interface! { "Console":
+            /// Writes a line of text.
+            Write => write(text: crate::plain::Text<'_>);
+        }
+    }
+    pub use raw::Write;
+    pub(crate) use raw::write;
+}
+
+/// The domain's heap and its end: what the glue needs, and nobody else may call.
+pub mod domain {
+    mod raw {
+        crate::interface::interface! { "Domain":
+            /// Memory of the domain's own heap.
+            Allocate => allocate(size: usize, align: usize) -> usize;
+            /// Gives memory back.
+            Free => free(start: usize, size: usize, align: usize);
+            /// The domain failed; does not return.
+            Panic => panic(message: crate::plain::Text<'_>);
+        }
+    }
+    pub use raw::{Allocate, Free, Panic};
+    pub(crate) use raw::{allocate, free, panic};
+}

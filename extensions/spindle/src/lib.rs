@@ -1,0 +1,51 @@
+//! # The spindle's kit: what the author of a spindle depends on
+//!
+//! A *spindle* is a crate of safe code that Whorl loads into its own address space while it runs.
+//! It is `#![no_std]`, `#![forbid(unsafe_code)]`, and has one procedure that the kernel calls when it
+//! has linked it:
+//!
+//! ```
+//! use spindle::{Error, demo::Hello, install, println};
+//!
+//! pub fn start() -> Result<(), Error> {
+//!     install(greet)?;
+//!     println!("at your service")
+//! }
+//!
+//! fn greet(hello: &Hello) -> u64 {
+//!     hello.number + 1
+//! }
+//! ```
+//!
+//! The parts, in the order in which an author needs them:
+//!
+//! - The interfaces of the kernel: [`console`], [`clock`], [`strand`], [`processor`], and
+//!   [`demo`] with an event to play with. Each procedure is called like any function and returns a
+//!   [`Result`], since its implementation may be gone tomorrow.
+//! - Events: [`install`] a handler, [`remove`] it, [`raise`] an event.
+//! - [`Error`]: what can come back from another domain.
+//! - For the kernel and for those who declare interfaces: [`mod@plain`] (what may cross a border),
+//!   [`mod@interface`] (imports, slots and signatures), [`rt`] (the object's header, heap and panics).
+//!
+//! # What a spindle may count on
+//!
+//! Its code runs on strands of whoever raises or calls, on any core, many at once: hence handlers are
+//! `Fn + Send + Sync`. A handler may block, allocate, raise, install and remove. It finds at least
+//! 16 KiB of stack, and leaves the last 8 KiB to the kernel, for calls and interrupts. Its memory is its
+//! own: when it panics, the kernel takes it back whole, the raiser goes on with an error, and no line of
+//! the spindle runs again.
+#![no_std]
+
+pub mod console;
+mod error;
+pub mod event;
+pub mod interface;
+pub mod interfaces;
+pub mod plain;
+pub mod rt;
+
+pub use crate::{
+    error::{Error, Status},
+    event::{Binding, Event, install, raise, remove},
+    interfaces::{clock, demo, processor, strand},
+};
