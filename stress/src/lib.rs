@@ -1,0 +1,21 @@
+//! What measures and torments the kernel.
+//!
+//! The torments are written against [`Kernel`], a small trait that the kernel implements, and hold no
+//! line of `unsafe`. They count, and they compare counts with a [`Level`] that was taken before: what
+//! does not come back is a failure.
+//!
+//! - [`kernel`]: what is tormented.
+//! - [`loads`]: a spindle is loaded and unloaded while every other core raises the event that it
+//!   handles.
+//!
+//! Spindles for the torments stand in folders of their own beside this one: `echo` answers and tells of
+//! it; each of the others misbehaves in the way that it is named for.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod kernel;
+pub mod loads;
+
+pub use crate::kernel::{Answer, Kernel, Level};
