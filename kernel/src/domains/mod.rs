@@ -1,0 +1,45 @@
+//! Domains: spindles' code in the kernel's address space, linked while it runs.
+//!
+//! - [`domain`]: what a domain is; [`table`]: which there are.
+//! - [`mod@load`]: from an object file to running code; [`exports`]: what it can be linked against, and
+//!   [`procedures`]: what the kernel does when it is called.
+//! - [`retire`]: from running code to free frames; [`failure`]: how a domain ends by its own fault.
+//!
+//! # Invariants
+//!
+//! | threat | defence | invariant | test |
+//! | --- | --- | --- | --- |
+//! | an object file lies | crate `object` checks all of it, in safe code, before a byte is mapped | a refused object changes nothing | `tests::garbled_objects_are_refused`, `truncated_objects_are_refused` |
+//! | an import is taken for what it is not | names are bound only with the same hash of their types | both sides of a call agree on its types | `tests::another_type_is_told_with_both_signatures` |
+//! | code is written, or data run | frames of code come from blocks that are read-only in every other mapping | W^X, aliases included | `tests::many_domains_at_once`, `memory audit` |
+//! | a handler panics, or overflows its stack | it is cut at its landing; its domain is closed at once and retired | its raiser goes on, and every frame and byte comes back | `tests::a_panic_ends_the_domain`, `a_stack_overflow_ends_the_domain`, `all_cores_fail_in_one_domain_at_once` |
+//! | a handler lingers where its stack is nearly used up | interrupts arrive on a stack of the core's, and end it there | no interrupt faults, each is acknowledged | `tests::interrupts_where_the_stack_ends_end_the_domain` |
+//! | a domain is unloaded while it is being called | handlers leave the plans, a grace period passes, the last sleeper leaves, in this order | memory goes only when no stack has a frame of it | `tests::unload_while_all_others_raise`, `storm loads` |
+//!
+//! # Locks
+//!
+//! `CHANGES` (a sleeping lock) is held by whoever loads or retires, across start procedures and
+//! grace periods; `table`'s registry is a leaf. Neither is ever held in code that a spindle calls.
+
+mod domain;
+mod exports;
+mod failure;
+mod load;
+mod procedures;
+mod retire;
+mod table;
+#[cfg(feature = "ktest")]
+mod tests;
+
+pub use domain::Domain;
+pub use failure::end_by_fault;
+#[cfg(feature = "ktest")]
+pub use load::{LoadError, load_object};
+pub use load::{load, spindles};
+pub use retire::{start_undertaker, unload};
+pub use table::{all, name_of};
+
+use crate::strands::Mutex;
+
+/// Held by whoever loads or retires a domain, for as long as that takes.
+static CHANGES: Mutex<()> = Mutex::new(());

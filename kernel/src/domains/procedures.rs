@@ -1,0 +1,204 @@
+//! What the kernel does when a spindle calls. Each procedure here is the implementation of a
+//! declaration in the spindle's kit, which says what it promises.
+//!
+//! They run on the spindle's strand, interrupts on, no lock held, and are trusted: a cut never hits
+//! them. Words that stand for pointers come from the kit's own code, which no safe code can reach
+//! around; what can be checked of them is checked all the same.
+
+use core::{
+    alloc::Layout,
+    fmt::{self, Write as _},
+    ptr::{self, NonNull},
+    sync::atomic::Ordering,
+};
+
+use dispatcher::{
+    BindingId, InstallError, Processor, RaiseError,
+    handler::{Code, RawHandler},
+};
+use sched::Machine;
+use spindle::{Error, Status, plain::Text};
+
+use super::{
+    domain::{Domain, with_running},
+    failure,
+};
+use crate::{events, println, strands::Cpu};
+
+/// The longest that a sleeper does not look whether its domain is being retired, in nanoseconds.
+const LONGEST_NAP_NS: u64 = 20_000_000;
+
+/// Stack that the core finds when a domain calls it, in bytes; where less is left it does nothing, or
+/// it would overflow in the caller's place, and that ends the machine.
+const LEAST_STACK: usize = 8 * 1024;
+
+/// What comes first in every procedure: is there enough stack for the core to do what the caller asks?
+/// A caller whose domain has failed meanwhile, on another core, goes no further.
+fn enter() -> Result<(), Error> {
+    failure::cut_the_dead();
+    if Cpu::stack_left() < LEAST_STACK { Err(Error::OutOfStack) } else { Ok(()) }
+}
+
+/// Runs `body` for the domain that calls, if there is one and it has left stack for it.
+fn run<T>(body: impl FnOnce(&Domain) -> Result<T, Error>) -> Result<T, Error> {
+    enter()?;
+    with_running(body).unwrap_or(Err(Error::Context))
+}
+
+/// Runs `body` for the domain that calls, and puts its value where the caller wants it.
+fn answer<T>(result: *mut T, body: impl FnOnce(&Domain) -> Result<T, Error>) -> Status {
+    run(body)
+        .map(|value| {
+            // SAFETY: the kit's wrapper passes room for the result, on its own stack.
+            unsafe { result.write(value) }
+        })
+        .into()
+}
+
+pub extern "C" fn write(text: Text<'_>) -> Status {
+    run(|domain| {
+        domain.lines.fetch_add(1, Ordering::Relaxed);
+        // Each line is marked, and none can move the cursor: nobody speaks in another's name.
+        text.as_str().lines().for_each(|line| println!("[{}] {}", domain.name, Printable(line)));
+        Ok(())
+    })
+    .into()
+}
+
+/// Text without control characters, which are shown as a question mark.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let visible = |letter: char| if letter.is_control() { '?' } else { letter };
+        self.0.chars().map(visible).try_for_each(|letter| out.write_char(letter))
+    }
+}
+
+pub extern "C" fn now(result: *mut u64) -> Status {
+    answer(result, |_| Ok(Cpu::now_ns()))
+}
+
+pub extern "C" fn core(result: *mut u32) -> Status {
+    answer(result, |_| Ok(Cpu::core_id() as u32))
+}
+
+pub extern "C" fn cores(result: *mut u32) -> Status {
+    answer(result, |_| Ok(Cpu::scheduler().core_count() as u32))
+}
+
+pub extern "C" fn sleep(nanoseconds: u64) -> Status {
+    if let Err(error) = enter() {
+        return Err(error).into();
+    }
+    if !Cpu::is_preemptible() {
+        return Err(Error::Context).into();
+    }
+    let deadline = Cpu::now_ns().saturating_add(nanoseconds);
+    loop {
+        failure::cut_the_dead();
+        let now = Cpu::now_ns();
+        if now >= deadline {
+            return Status::OK;
+        }
+        // Sleeping is a point at which a domain that is being retired gets its strands back.
+        match with_running(Domain::is_open) {
+            None => return Err(Error::Context).into(),
+            Some(false) => return Err(Error::Closed).into(),
+            Some(true) => sched::block_until::<Cpu>(deadline.min(now + LONGEST_NAP_NS)),
+        }
+    }
+}
+
+pub extern "C" fn yield_now() -> Status {
+    if let Err(error) = enter() {
+        return Err(error).into();
+    }
+    if !Cpu::is_preemptible() {
+        return Err(Error::Context).into();
+    }
+    sched::yield_now::<Cpu>();
+    failure::cut_the_dead();
+    Status::OK
+}
+
+pub extern "C" fn install(event: usize, code: usize, closure: usize, result: *mut u64) -> Status {
+    answer(result, |domain| {
+        let event = events::by_number(event).ok_or(Error::Unbound)?;
+        if !domain.has(code) {
+            return Err(Error::BadArgument);
+        }
+        // SAFETY: it lies in the caller's image, and the kit made it from a handler's code.
+        let code = unsafe { core::mem::transmute::<usize, Code>(code) };
+        let closure = ptr::with_exposed_provenance(closure);
+        // SAFETY: image and closure stay until the domain was retired, which closes it, removes its
+        // handlers and waits for a grace period and for sleepers first.
+        let handler = unsafe { RawHandler::foreign(code, closure, domain.state.clone()) };
+        // SAFETY: the number came with an import of the event's hash, so the types are the event's.
+        unsafe { event.install(handler) }.map(BindingId::number).map_err(refused)
+    })
+}
+
+pub extern "C" fn remove(event: usize, binding: u64) -> Status {
+    run(|domain| {
+        let event = events::by_number(event).ok_or(Error::Unbound)?;
+        event.remove(BindingId::from_number(binding), domain.id()).map_err(refused)
+    })
+    .into()
+}
+
+fn refused(error: InstallError) -> Error {
+    match error {
+        InstallError::TooMany => Error::Limit,
+        InstallError::OutOfMemory => Error::OutOfMemory,
+        InstallError::Closed => Error::Closed,
+        InstallError::Unknown => Error::UnknownBinding,
+    }
+}
+
+pub extern "C" fn raise(event: usize, args: usize, result: usize) -> Status {
+    if let Err(error) = enter() {
+        return Err(error).into();
+    }
+    let Some(event) = events::by_number(event) else {
+        return Status::UNBOUND;
+    };
+    let (args, result) = (ptr::with_exposed_provenance(args), ptr::with_exposed_provenance_mut(result));
+    // SAFETY: the kit passes the event's own types, as for `install`.
+    let raised = unsafe { event.raise(args, result) };
+    raised
+        .map_err(|error| match error {
+            RaiseError::NoHandler => Error::NoHandler,
+            RaiseError::Cut => Error::Cut,
+            RaiseError::OutOfStack => Error::OutOfStack,
+        })
+        .into()
+}
+
+pub extern "C" fn allocate(size: usize, align: usize, result: *mut usize) -> Status {
+    answer(result, |domain| {
+        let layout = Layout::from_size_align(size, align).map_err(|_| Error::BadArgument)?;
+        let block = domain.heap.allocate(layout).map_err(|_| Error::OutOfMemory)?;
+        Ok(block.as_ptr().expose_provenance())
+    })
+}
+
+pub extern "C" fn free(start: usize, size: usize, align: usize) -> Status {
+    run(|domain| {
+        let layout = Layout::from_size_align(size, align).map_err(|_| Error::BadArgument)?;
+        let block = NonNull::new(ptr::with_exposed_provenance_mut(start)).ok_or(Error::BadArgument)?;
+        // SAFETY: the kit's allocator passes blocks that this heap handed out, with their layout.
+        unsafe { domain.heap.deallocate(block, layout) };
+        Ok(())
+    })
+    .into()
+}
+
+pub extern "C" fn panic(message: Text<'_>) -> Status {
+    if enter().is_err() {
+        failure::end_by_exhaustion();
+    }
+    failure::end_by_panic(message.as_str());
+    // There was no domain to end.
+    Err(Error::Context).into()
+}

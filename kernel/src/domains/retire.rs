@@ -1,0 +1,127 @@
+//! From running code to free frames.
+//!
+//! Retiring goes by steps, each of which makes the next one safe:
+//!
+//! 1. the domain is closed: no landing lets anybody in;
+//! 2. its handlers leave every plan: no new raise finds them;
+//! 3. a grace period passes: no raise that could have found them is still going on, except asleep;
+//! 4. the last sleeper leaves: nothing of it is on any stack;
+//! 5. image and heap are unmapped on every core, and go back to the last frame.
+
+use core::fmt;
+
+use alloc::sync::Arc;
+use sched::{Builder, Priority};
+use spin::Once;
+
+use super::{CHANGES, Domain, table};
+use crate::{
+    events,
+    strands::{self, Cpu, SpawnError, Strand, housekeeper},
+};
+
+/// How often to look whether sleepers have left, and after how long to say that they have not.
+const SLEEPERS_LOOK_NS: u64 = 1_000_000;
+const SLEEPERS_TELL_NS: u64 = 2_000_000_000;
+
+/// Why nothing was unloaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnloadError {
+    /// There is no domain of that name.
+    NotLoaded,
+}
+
+impl fmt::Display for UnloadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLoaded => out.write_str("no domain of that name: `domains` lists those that there are"),
+        }
+    }
+}
+
+impl core::error::Error for UnloadError {}
+
+/// Unloads a domain; when this returns, nothing of it is left. On a strand, outside of borders.
+///
+/// # Errors
+///
+/// See [`UnloadError`].
+pub fn unload(name: &str) -> Result<(), UnloadError> {
+    let _changes = CHANGES.lock();
+    if table::by_name(name).is_none() {
+        return Err(UnloadError::NotLoaded);
+    }
+    retire(name);
+    log::info!("unloaded {name}");
+    Ok(())
+}
+
+/// Takes a domain back. With the lock `CHANGES`.
+pub(super) fn retire(name: &str) {
+    let Some(domain) = table::by_name(name) else { return };
+    domain.state.close();
+    for event in events::all() {
+        // There may be no memory for the plan without them; there will be.
+        while let Err(error) = event.remove_domain(domain.id()) {
+            log::warn!("unloading {name} waits: {}: {error}", event.name());
+            sched::sleep_ns::<Cpu>(SLEEPERS_TELL_NS);
+        }
+    }
+    housekeeper::wait_for_grace();
+    wait_for_sleepers(&domain);
+    table::remove(name);
+    // Usually the last reference. If somebody is just listing domains, it is theirs, and the memory
+    // goes a moment later; nothing of it runs, in any case.
+    drop(domain);
+}
+
+fn wait_for_sleepers(domain: &Domain) {
+    let mut waited = 0;
+    while domain.state.sleepers() > 0 {
+        sched::sleep_ns::<Cpu>(SLEEPERS_LOOK_NS);
+        waited += SLEEPERS_LOOK_NS;
+        if waited % SLEEPERS_TELL_NS == 0 {
+            log::warn!(
+                "unloading {}: {} strands sleep in its handlers",
+                domain.name,
+                domain.state.sleepers()
+            );
+        }
+    }
+}
+
+static UNDERTAKER: Once<Arc<Strand>> = Once::new();
+
+/// Starts the strand that retires domains which have failed. Once, when strands run.
+///
+/// # Errors
+///
+/// If there is no memory for its stack.
+pub fn start_undertaker() -> Result<(), SpawnError> {
+    let handle = strands::spawn(Builder::new("undertaker").priority(Priority::HIGH), bury_the_dead)?;
+    UNDERTAKER.call_once(|| handle.strand().clone());
+    Ok(())
+}
+
+/// A domain has failed. From anywhere; does not wait.
+pub(super) fn summon_undertaker() {
+    if let Some(strand) = UNDERTAKER.get() {
+        sched::unblock(strand);
+    }
+}
+
+fn bury_the_dead() {
+    loop {
+        {
+            let _changes = CHANGES.lock();
+            // Whoever loads or unloads has the lock until it is done, so a closed one is a failed one.
+            let failed = table::all().into_iter().find(|domain| !domain.is_open());
+            if let Some(name) = failed.map(|domain| domain.name.clone()) {
+                retire(&name);
+                log::info!("retired {name}, which had failed");
+                continue;
+            }
+        }
+        sched::block::<Cpu>();
+    }
+}

@@ -1,0 +1,173 @@
+//! The kernel's events, each declared once and for all in the spindle's kit.
+
+#[cfg(feature = "ktest")]
+mod tests;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use dispatcher::{
+    BindingId, Event, EventInfo, InstallError, RaiseError, epoch::MOST_CORES, handler::RawHandler,
+};
+use spindle::demo::{Heard, Hello};
+
+use crate::strands::Cpu;
+
+/// `Demo.Hello`: to play with.
+pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>::NAME, None);
+
+/// `Demo.Heard`: a handler of `Demo.Hello` says that it was called. The intrinsic handler counts.
+pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear));
+
+/// Every event, by its number less one: no number is zero.
+static EVENTS: [&dyn KernelEvent; 2] = [&HELLO, &HEARD];
+
+/// How often `Demo.Heard` told of each core; a line for each.
+static HEARD_OF: [Count; MOST_CORES] = [const { Count(AtomicU64::new(0)) }; MOST_CORES];
+
+#[repr(align(64))]
+struct Count(AtomicU64);
+
+fn hear(heard: &Heard) -> u64 {
+    // Relaxed: who reads it has waited for the raises that it counts.
+    HEARD_OF.get(heard.core as usize).map_or(0, |count| count.0.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
+/// How often `Demo.Heard` told of core `core`.
+pub fn heard_of(core: usize) -> u64 {
+    HEARD_OF[core].0.load(Ordering::Relaxed)
+}
+
+/// What came of a raise by hand.
+pub enum Raised {
+    /// A handler's answer.
+    Answered(u64),
+    /// There was no handler.
+    Unanswered,
+    /// It went wrong.
+    Failed(RaiseError),
+}
+
+impl From<Result<u64, RaiseError>> for Raised {
+    fn from(result: Result<u64, RaiseError>) -> Self {
+        match result {
+            Ok(answer) => Self::Answered(answer),
+            Err(RaiseError::NoHandler) => Self::Unanswered,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Raises an event that carries but a number and the core that raises.
+pub type ByHand = fn(u64, u32) -> Raised;
+
+/// Raises `Demo.Hello`.
+pub fn raise_hello(number: u64, core: u32) -> Raised {
+    HELLO.raise(&Hello { number, core }).into()
+}
+
+/// The events that can be raised by hand.
+pub fn by_hand() -> impl Iterator<Item = (&'static str, ByHand)> {
+    [(HELLO.any().name(), raise_hello as ByHand)].into_iter()
+}
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static dyn KernelEvent> {
+    EVENTS.into_iter()
+}
+
+/// The number by which imports know the event of that name.
+pub fn number_of(name: &str) -> Option<usize> {
+    EVENTS.iter().position(|event| event.name() == name).map(|index| index + 1)
+}
+
+/// The event of that number, which may come from a spindle.
+pub fn by_number(number: usize) -> Option<&'static dyn KernelEvent> {
+    EVENTS.get(number.checked_sub(1)?).copied()
+}
+
+/// An event of the kernel, whatever its types.
+pub trait KernelEvent: Sync {
+    /// `Interface.Event`.
+    fn name(&self) -> &'static str;
+    /// What both sides of an import must agree on, for people.
+    fn signature(&self) -> &'static str;
+    /// What both sides of an import must agree on.
+    fn hash(&self) -> u64;
+    /// What is installed.
+    fn info(&self) -> EventInfo;
+
+    /// Installs a spindle's handler.
+    ///
+    /// # Safety
+    ///
+    /// It has this event's types: its object imported the event by its hash.
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`].
+    unsafe fn install(&self, handler: RawHandler) -> Result<BindingId, InstallError>;
+
+    /// Removes a binding of a domain.
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`].
+    fn remove(&self, binding: BindingId, domain: u32) -> Result<(), InstallError>;
+
+    /// Removes all bindings of a domain.
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`].
+    fn remove_domain(&self, domain: u32) -> Result<usize, InstallError>;
+
+    /// Raises it on a spindle's behalf.
+    ///
+    /// # Safety
+    ///
+    /// `args` points to its arguments, `result` to room for its result.
+    ///
+    /// # Errors
+    ///
+    /// See [`RaiseError`].
+    unsafe fn raise(&self, args: *const (), result: *mut ()) -> Result<(), RaiseError>;
+}
+
+impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+
+    fn signature(&self) -> &'static str {
+        E::SIGNATURE
+    }
+
+    fn hash(&self) -> u64 {
+        E::HASH
+    }
+
+    fn info(&self) -> EventInfo {
+        self.any().info::<Cpu>()
+    }
+
+    unsafe fn install(&self, handler: RawHandler) -> Result<BindingId, InstallError> {
+        // SAFETY: passed on.
+        unsafe { self.install_raw(handler) }
+    }
+
+    fn remove(&self, binding: BindingId, domain: u32) -> Result<(), InstallError> {
+        self.remove_owned(binding, domain)
+    }
+
+    fn remove_domain(&self, domain: u32) -> Result<usize, InstallError> {
+        Self::remove_domain(self, domain)
+    }
+
+    unsafe fn raise(&self, args: *const (), result: *mut ()) -> Result<(), RaiseError> {
+        // SAFETY: by the contract.
+        let value = Self::raise(self, unsafe { &*args.cast::<E>() })?;
+        // SAFETY: by the contract.
+        unsafe { result.cast::<E::Result>().write(value) };
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The machine, as the dispatcher and the scheduler want it.
+
+use dispatcher::{Border, Dispatcher, Processor, retire::RetireList};
+use sched::{Builder, Machine, Scheduler};
+use x86_64::instructions::interrupts;
+
+use super::{context, housekeeper};
+use crate::{
+    cores::{self, words},
+    memory::Stack,
+};
+
+/// This machine's cores.
+pub struct Cpu;
+
+static SCHEDULER: Scheduler<Cpu> = Scheduler::new();
+static RETIRED: RetireList = RetireList::new();
+
+impl Cpu {
+    pub(super) fn add(core: usize, dispatcher: Dispatcher) {
+        SCHEDULER.add_core(core, dispatcher, Builder::idle(core));
+    }
+}
+
+// SAFETY: `top` and the end of the stack are words of the core's area that are reached by single
+// instructions and that `sched` saves and restores with the strand; `masked` masks interrupts.
+unsafe impl Processor for Cpu {
+    #[inline(always)]
+    fn top() -> *mut Border {
+        words::top()
+    }
+
+    #[inline(always)]
+    fn set_top(border: *mut Border) {
+        words::set_top(border);
+    }
+
+    #[inline(always)]
+    fn stack_left() -> usize {
+        words::stack_left()
+    }
+
+    #[inline]
+    fn masked<T>(body: impl FnOnce() -> T) -> T {
+        interrupts::without_interrupts(body)
+    }
+
+    fn unpreempted<T>(body: impl FnOnce() -> T) -> T {
+        words::hold_preemption();
+        let result = body();
+        words::release_preemption();
+        // A preemption that came due meanwhile is made up for, where interrupts are let in at all.
+        if words::is_preemptible() && interrupts::are_enabled() {
+            Self::masked(sched::preempt_if_due::<Self>);
+        }
+        result
+    }
+
+    fn repin() {
+        sched::repin::<Self>();
+    }
+
+    fn retired() -> &'static RetireList {
+        &RETIRED
+    }
+
+    fn summon_keeper() {
+        housekeeper::summon();
+    }
+}
+
+// SAFETY: the core's number is in its area, `switch` saves what the calling convention asks for, and
+// stacks are unmapped only when `reap` drops them.
+unsafe impl Machine for Cpu {
+    type Stack = Stack;
+
+    fn scheduler() -> &'static Scheduler<Self> {
+        &SCHEDULER
+    }
+
+    #[inline(always)]
+    fn core_id() -> usize {
+        smp::core_id()
+    }
+
+    fn prepare(stack: &mut Stack, entry: extern "C" fn() -> !) -> usize {
+        context::prepare(stack, entry)
+    }
+
+    fn stack_bottom(stack: &Stack) -> usize {
+        stack.bottom().as_u64() as usize
+    }
+
+    fn set_stack_bottom(bottom: usize) {
+        words::set_stack_bottom(bottom);
+    }
+
+    unsafe fn switch(save: *mut usize, load: usize) {
+        // SAFETY: passed on.
+        unsafe { context::switch(save, load) }
+    }
+
+    fn unmask() {
+        interrupts::enable();
+    }
+
+    fn is_preemptible() -> bool {
+        words::is_preemptible()
+    }
+
+    fn kick(core: usize) {
+        cores::kick(core);
+    }
+
+    fn now_ns() -> u64 {
+        smp::clock::now_ns()
+    }
+
+    fn set_timer(deadline_ns: Option<u64>) {
+        cores::set_timer(deadline_ns);
+    }
+
+    fn halt() {
+        smp::idle::halt_until_interrupt();
+        interrupts::disable();
+    }
+
+    fn summon_reaper() {
+        housekeeper::summon();
+    }
+}

@@ -1,0 +1,54 @@
+//! Strands with guarded stacks.
+
+use core::fmt;
+
+use sched::{Builder, CoreSet};
+
+use super::{Cpu, Handle};
+use crate::memory::{MapError, Stack};
+
+/// The stack of a strand, in bytes: four times what a foreign handler must find at least.
+pub const STACK_SIZE: usize = 64 * 1024;
+
+/// Why there is no new strand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SpawnError {
+    /// No stack for it.
+    Stack(MapError),
+    /// The scheduler's reason.
+    Scheduler(sched::SpawnError),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stack(error) => write!(out, "no stack for a new strand: {error}"),
+            Self::Scheduler(error) => error.fmt(out),
+        }
+    }
+}
+
+impl core::error::Error for SpawnError {}
+
+/// A strand as `builder` says, with a guarded stack of [`STACK_SIZE`]. On a strand.
+///
+/// # Errors
+///
+/// See [`SpawnError`].
+pub fn spawn(builder: Builder, entry: impl FnOnce() + Send + 'static) -> Result<Handle, SpawnError> {
+    let stack = Stack::new(STACK_SIZE).map_err(SpawnError::Stack)?;
+    builder.spawn::<Cpu>(stack, entry).map_err(SpawnError::Scheduler)
+}
+
+/// A strand of normal priority that stays on core `core`.
+///
+/// # Errors
+///
+/// See [`SpawnError`].
+pub fn spawn_on(
+    core: usize,
+    name: &str,
+    entry: impl FnOnce() + Send + 'static,
+) -> Result<Handle, SpawnError> {
+    spawn(Builder::new(name).affinity(CoreSet::only(core)), entry)
+}
