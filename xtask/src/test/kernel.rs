@@ -1,0 +1,207 @@
+//! Ring 2: tests inside the booted kernel, at several numbers of cores.
+use super::Options;
+use super::report::Report;
+use crate::error::{Error, Result};
+use crate::image;
+use crate::kernel::Flavour;
+use crate::qemu::{Accelerator, Ending, Machine};
+use crate::shell;
+use crate::workspace::Workspace;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The numbers of cores to test with where the user names none, optimised and not.
+const CORES: [(&[u32], bool); 2] = [(&[1, 2, 4, 8], false), (&[1, 8], true)];
+/// How long all tests may take on one of them.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Runs the kernel's tests on each machine.
+pub fn run(workspace: &Workspace, qemu: &Path, options: &Options, report: &mut Report) -> Result<()> {
+    let filter = match &options.filter {
+        // The kernel reads its options as words; no test of its own has a space in its name.
+        Some(filter) if filter.contains(char::is_whitespace) => return Ok(()),
+        Some(filter) => format!("test={filter}"),
+        None => "test".to_string(),
+    };
+    let spindles = image::spindles(workspace, &[])?;
+    for (default_cores, debug) in CORES {
+        let flavour = Flavour { debug, tests: true };
+        let image = image::assemble(workspace, flavour, &spindles)?;
+        for &cores in options.cores.as_ref().map_or(default_cores, std::slice::from_ref) {
+            let machine = Machine {
+                qemu: qemu.to_path_buf(),
+                image: image.clone(),
+                cores,
+                memory: "512M".into(),
+                accelerator: Accelerator::Auto,
+                command_line: filter.clone(),
+                gdb: false,
+            };
+            run_on(workspace, &machine, flavour, options, report)?;
+        }
+    }
+    Ok(())
+}
+
+fn run_on(
+    workspace: &Workspace,
+    machine: &Machine,
+    flavour: Flavour,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    let cores = if machine.cores == 1 { "1 core".into() } else { format!("{} cores", machine.cores) };
+    let place = format!("{cores}, {}", flavour.profile());
+    let mut findings = Findings::default();
+    let begun = Instant::now();
+    let mut last = begun;
+    let ending = machine.run_with_output(workspace.shell, Some(TIMEOUT), &mut |piece| {
+        for line in findings.take(piece) {
+            if options.common.verbose {
+                println!("        | {line}");
+            }
+            if let Some((name, passed)) = verdict(&line) {
+                let count = if passed { (1, 0) } else { (0, 1) };
+                report.add("kernel", &format!("{name} ({place})"), count, last.elapsed());
+                last = Instant::now();
+            }
+        }
+    })?;
+    if ending == Ending::Interrupted {
+        return Err(Error::interruption());
+    }
+    let name = match findings.failures.as_slice() {
+        [only] => format!("{} ", shell::quote(only.as_ref())),
+        _ => options.filter.as_ref().map(|filter| format!("{filter} ")).unwrap_or_default(),
+    };
+    let repeat = format!("cargo xtask test {name}--ring kernel --cores {}", machine.cores);
+    if let Some(problem) = findings.problem(ending, options.filter.is_some()) {
+        report.add("kernel", &format!("(the run as a whole: {place})"), (0, 1), begun.elapsed());
+        report.explain(&format!("{}{problem}", findings.output), repeat);
+    } else if !findings.failures.is_empty() {
+        report.explain(&findings.output, repeat);
+    }
+    Ok(())
+}
+
+/// What the kernel has said.
+#[derive(Debug, Default)]
+struct Findings {
+    output: String,
+    unfinished: Vec<u8>,
+    passed: usize,
+    failures: Vec<String>,
+    sum: Option<(usize, usize)>,
+}
+
+impl Findings {
+    /// Takes a piece of output and gives the lines that it completes.
+    fn take(&mut self, piece: &[u8]) -> Vec<String> {
+        self.unfinished.extend_from_slice(piece);
+        let Some(end) = self.unfinished.iter().rposition(|&byte| byte == b'\n') else { return Vec::new() };
+        let rest = self.unfinished.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.unfinished, rest);
+        let lines: Vec<String> = String::from_utf8_lossy(&whole)
+            .lines()
+            .map(|line| line.trim_end_matches('\r').to_string())
+            .collect();
+        for line in &lines {
+            self.output += line;
+            self.output.push('\n');
+            match verdict(line) {
+                Some((_, true)) => self.passed += 1,
+                Some((name, false)) => self.failures.push(name.to_string()),
+                None => self.sum = sum(line).or(self.sum),
+            }
+        }
+        lines
+    }
+
+    /// What is wrong with the run beyond the tests that failed, if anything.
+    fn problem(&self, ending: Ending, is_filtered: bool) -> Option<String> {
+        let Some((passed, failed)) = self.sum else {
+            let why = ending.check().err().map_or("the machine ended".into(), |error| error.to_string());
+            return Some(format!("The kernel did not say `N passed, N failed`: {why}"));
+        };
+        if (passed, failed) != (self.passed, self.failures.len()) {
+            return Some(format!(
+                "The kernel counts {passed} passed, {failed} failed; its lines say {} and {}.",
+                self.passed,
+                self.failures.len()
+            ));
+        }
+        if (passed, failed) == (0, 0) {
+            // A kernel in which no test has the wanted name may call that a failure.
+            let is_none_wanted = is_filtered && matches!(ending, Ending::Success | Ending::Failed);
+            return (!is_none_wanted).then(|| "The kernel ran no test.".into());
+        }
+        let expected = if failed == 0 { Ending::Success } else { Ending::Failed };
+        (ending != expected)
+            .then(|| format!("After its tests the machine did not end as it should: {ending:?}"))
+    }
+}
+
+/// `test NAME ... ok` or `test NAME ... FAILED`.
+fn verdict(line: &str) -> Option<(&str, bool)> {
+    let rest = line.strip_prefix("test ")?;
+    match rest.strip_suffix(" ... ok") {
+        Some(name) => Some((name, true)),
+        None => rest.strip_suffix(" ... FAILED").map(|name| (name, false)),
+    }
+}
+
+/// `N passed, N failed`.
+fn sum(line: &str) -> Option<(usize, usize)> {
+    let (passed, failed) = line.split_once(" passed, ")?;
+    Some((passed.parse().ok()?, failed.strip_suffix(" failed")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Findings, sum, verdict};
+    use crate::qemu::Ending;
+
+    fn problem(output: &str, ending: Ending, is_filtered: bool) -> Option<String> {
+        let mut findings = Findings::default();
+        // In pieces that end anywhere, as a serial line gives them.
+        output.as_bytes().chunks(7).for_each(|piece| {
+            findings.take(piece);
+        });
+        findings.problem(ending, is_filtered)
+    }
+
+    #[test]
+    fn lines_are_read() {
+        assert_eq!(verdict("test a::b ... ok"), Some(("a::b", true)));
+        assert_eq!(verdict("test a::b ... FAILED"), Some(("a::b", false)));
+        assert_eq!(verdict("test a::b ... maybe"), None);
+        assert_eq!(sum("12 passed, 1 failed"), Some((12, 1)));
+        assert_eq!(sum("12 passed, none failed"), None);
+    }
+
+    #[test]
+    fn a_complete_run_has_no_problem() {
+        assert_eq!(problem("test a ... ok\r\n1 passed, 0 failed\r\n", Ending::Success, false), None);
+        assert_eq!(problem("test a ... FAILED\n0 passed, 1 failed\n", Ending::Failed, false), None);
+        assert_eq!(problem("0 passed, 0 failed\n", Ending::Success, true), None);
+        assert_eq!(problem("0 passed, 0 failed\n", Ending::Failed, true), None);
+        assert!(problem("0 passed, 0 failed\n", Ending::Panicked, true).is_some());
+    }
+
+    #[test]
+    fn a_run_that_did_not_end_well_is_a_problem() {
+        for (output, ending, word) in [
+            ("test a ... ok\n", Ending::Success, "did not say"),
+            ("test a ... ok\npanicked\n", Ending::Panicked, "panicked"),
+            ("test a ... ok\n", Ending::TimedOut, "time was up"),
+            ("test a ... ok\n2 passed, 0 failed\n", Ending::Success, "counts 2"),
+            ("0 passed, 0 failed\n", Ending::Success, "no test"),
+            ("test a ... ok\n1 passed, 0 failed\n", Ending::Panicked, "Panicked"),
+            ("test a ... FAILED\n0 passed, 1 failed\n", Ending::Success, "Success"),
+        ] {
+            let problem =
+                problem(output, ending, false).unwrap_or_else(|| panic!("{output:?} has a problem"));
+            assert!(problem.contains(word), "{problem}");
+        }
+    }
+}
