@@ -10,7 +10,7 @@ use core::{
 use crate::{
     machine::Machine,
     strand::Strand,
-    wait::{block, current, unblock},
+    wait::{block, current, make_runnable},
 };
 
 /// Guards a value; whoever must wait for it sleeps, first come, first served.
@@ -89,6 +89,9 @@ impl<T, M: Machine> Drop for MutexGuard<'_, T, M> {
             let mut state = self.mutex.state.lock();
             let next = state.waiters.pop_front();
             state.owner = next.as_ref().map(|strand| strand.id());
+            // Called, and let go of if it has not parked yet, under the lock that it looks at next: so
+            // nobody holds a strand that may have ended. One that is parked moves on to a queue.
+            let next = next.filter(|strand| strand.token.call());
             if state.waiters.is_empty() {
                 // Nothing is kept for a rush that is over.
                 state.waiters = VecDeque::new();
@@ -96,7 +99,7 @@ impl<T, M: Machine> Drop for MutexGuard<'_, T, M> {
             next
         });
         if let Some(strand) = next {
-            unblock(&strand);
+            make_runnable(strand);
         }
     }
 }

@@ -161,11 +161,14 @@ pub fn on_timer<M: Machine>() {
     let core = M::core();
     let now = M::now_ns();
     loop {
-        // The lock is released before the sleeper is called.
-        let due = core.timers.lock().take_due(now);
-        match due {
-            Some(strand) => crate::wait::unblock(&strand),
-            None => break,
+        let mut timers = core.timers.lock();
+        let Some(strand) = timers.take_due(now) else { break };
+        // Called, and let go of if it has not parked yet, under the lock that it takes when it wakes: so
+        // no interrupt holds a strand that may have ended. One that is parked moves on to a queue.
+        let parked = Some(strand).filter(|strand| strand.token.call());
+        drop(timers);
+        if let Some(strand) = parked {
+            M::scheduler().enqueue(strand);
         }
     }
     // SAFETY: on this core, masked; used no more before `arm`.

