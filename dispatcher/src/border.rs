@@ -11,100 +11,110 @@
 //! - it is nudged, because someone waits for an epoch: the outermost border is marked
 //!   (`mark_outermost`), and leaving it repins at once.
 //!
-//! Holding and marking set bits in the border's own plan word. The straight path out compares that
-//! word with the plan that it ran: one compare covers both, and when neither happened that is all.
+//! Whatever happens sets bits in the border's own plan word. The straight path out tests those bits:
+//! one test covers all of it, and when nothing happened that is all.
 
 use core::{
-    cell::Cell,
+    cell::{Cell, UnsafeCell},
+    mem::{MaybeUninit, offset_of},
     ptr,
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering, compiler_fence},
 };
 
 use crate::{
     domain::DomainState,
+    event::RaiseError,
     handler::Code,
     landing,
-    plan::{LEAST_STACK, Plan},
+    plan::{Entry, Plan},
     processor::Processor,
 };
 
 /// A counted reference on the plan was taken.
 const PLAN_HELD: usize = 1;
-/// The domain counts this passage among its sleepers.
-const DOMAIN_HELD: usize = 2;
+/// The passage is counted among the sleepers of its binding and domain.
+const ENTRY_HELD: usize = 2;
 /// Leaving this border must repin the core's participant.
 const REPIN: usize = 4;
-const FLAGS: usize = PLAN_HELD | DOMAIN_HELD | REPIN;
+/// No result came of it; `failure` says why.
+const FAILED: usize = 8;
+/// What runs now has until `deadline`.
+const BOUNDED: usize = 16;
+const FLAGS: usize = PLAN_HELD | ENTRY_HELD | REPIN | FAILED | BOUNDED;
 const _: () = assert!(align_of::<Plan>() > FLAGS, "the flags live in a plan's address");
 
+/// In `below`: this is the base of a strand.
+const BASE: usize = 1;
+
 /// The record of one passage: of a raise, of a procedure of another domain, or of a strand's start.
+///
+/// Its first two words are set before it is opened, and all that an interrupt looks at. The rest is
+/// set by those who need it.
 #[repr(C)]
 pub struct Border {
-    /// The stack pointer to which a cut returns; zero while no landing is open here.
-    /// Written and read by the landing's assembly, so it stands first.
-    pub(crate) landing: AtomicUsize,
     below: Cell<*mut Border>,
     /// The plan that is being run, with the flags. Atomic because an interrupt on this core marks it.
-    via: AtomicPtr<Plan>,
-    /// The domain whose code is being run, or null for trusted code.
-    domain: AtomicPtr<DomainState>,
-    base: bool,
+    /// Of a border that is just being opened it may be a plan that is gone: only what is done on the
+    /// strand itself follows it.
+    pub(crate) via: AtomicPtr<Plan>,
+    /// The result of a foreign procedure, or where it goes if it is wider than a word.
+    pub(crate) room: UnsafeCell<MaybeUninit<*mut ()>>,
+    /// The stack pointer to which a cut returns, while foreign code runs.
+    pub(crate) landing: Cell<MaybeUninit<usize>>,
+    /// What is being run, if the plan has several entries, or if there is no plan.
+    entry: Cell<MaybeUninit<*const Entry>>,
+    failure: Cell<MaybeUninit<RaiseError>>,
+    /// Of the bound, in the processor's nanoseconds. Atomic as `via` is.
+    deadline: MaybeUninit<AtomicUsize>,
 }
 
 impl Border {
-    /// A border for a passage that is about to be made.
-    #[inline]
-    #[must_use]
-    pub const fn new() -> Self {
-        Self::build(false)
-    }
-
-    /// The border under a strand that runs a domain's own code. It carries a landing but does not
-    /// count as inside: the domain is kept by the strand's entry in its ledger, not by an epoch.
-    #[must_use]
-    pub const fn base() -> Self {
-        Self::build(true)
-    }
-
-    #[inline]
-    const fn build(base: bool) -> Self {
+    /// A border for a passage that is about to be made, above `below`, by way of `plan`.
+    #[inline(always)]
+    pub(crate) fn new(below: *mut Self, plan: *mut Plan) -> Self {
         Self {
-            landing: AtomicUsize::new(0),
-            below: Cell::new(ptr::null_mut()),
-            via: AtomicPtr::new(ptr::null_mut()),
-            domain: AtomicPtr::new(ptr::null_mut()),
-            base,
+            below: Cell::new(below),
+            via: AtomicPtr::new(plan),
+            room: UnsafeCell::new(MaybeUninit::uninit()),
+            landing: Cell::new(MaybeUninit::uninit()),
+            entry: Cell::new(MaybeUninit::uninit()),
+            failure: Cell::new(MaybeUninit::uninit()),
+            deadline: MaybeUninit::uninit(),
         }
     }
 
-    /// Opens this border on the running strand, runs `body` inside, and closes it.
-    ///
-    /// `body` does not unwind in a kernel; on a host that unwinds, the border is closed all the same.
-    #[inline]
-    pub(crate) fn cross<P: Processor, T>(&self, body: impl FnOnce(&Self) -> T) -> T {
-        let below = P::top();
-        self.below.set(below);
+    /// Opens it: from here on the strand is inside. What it came through must be loaded, or looked at
+    /// again, after this.
+    #[inline(always)]
+    pub(crate) fn open<P: Processor>(&self) {
         P::set_top(ptr::from_ref(self).cast_mut());
-        // What `body` loads (a plan, a slot) is loaded inside. The interrupt that could repin runs
-        // on this very core, so keeping the compiler in order is enough; no fence is needed.
+        // What is loaded next is loaded inside. The interrupt that could repin runs on this very core,
+        // so keeping the compiler in order is enough; no fence is needed.
         compiler_fence(Ordering::SeqCst);
-        let out = Leave::<P> { below, _processor: core::marker::PhantomData };
-        let result = body(self);
-        drop(out);
-        result
     }
 
-    /// Notes the plan that is run through this border, before anything of it is used.
-    #[inline]
-    pub(crate) fn set_plan(&self, plan: *mut Plan) {
+    /// Closes it. Its flags are to be read after this: an interrupt that finds the border closed repins
+    /// by itself; one that found it open left its mark.
+    #[inline(always)]
+    pub(crate) fn close<P: Processor>(below: *mut Self) {
+        compiler_fence(Ordering::SeqCst);
+        P::set_top(below);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// The plan was replaced between two looks: notes the one that there is now, which may be none.
+    #[cold]
+    pub(crate) fn look_again(&self, plan: &AtomicPtr<Plan>) -> *mut Plan {
+        let now = plan.load(Ordering::Acquire);
         // Relaxed: read by this core alone.
-        self.via.store(plan, Ordering::Relaxed);
+        self.via.store(now, Ordering::Relaxed);
+        now
     }
 
-    /// Did the strand sleep here, or was it nudged, since `plan` was noted?
-    #[inline]
-    pub(crate) fn was_disturbed(&self, plan: *const Plan) -> bool {
-        !ptr::eq(self.via.load(Ordering::Relaxed), plan)
+    /// Did anything happen on the way: a sleep, a nudge, a failure?
+    #[inline(always)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        landing::is_clear::<{ offset_of!(Self, via) }, FLAGS>(self)
     }
 
     /// Did the strand sleep here? Then other bindings of the plan may be dead by now.
@@ -112,6 +122,7 @@ impl Border {
         self.flags() & PLAN_HELD != 0
     }
 
+    #[inline(always)]
     fn flags(&self) -> usize {
         self.via.load(Ordering::Relaxed).addr() & FLAGS
     }
@@ -121,6 +132,8 @@ impl Border {
     }
 
     fn set_flag(&self, flag: usize) {
+        // Not one instruction, and need not be: an interrupt in between that sets a mark, which is then
+        // lost, comes again (see `Dispatcher::nudged`).
         let via = self.via.load(Ordering::Relaxed);
         self.via.store(via.map_addr(|address| address | flag), Ordering::Relaxed);
     }
@@ -130,52 +143,125 @@ impl Border {
         self.via.store(via.map_addr(|address| address & !flag), Ordering::Relaxed);
     }
 
-    /// Names the domain whose code is entered next, or null when control is back in trusted code.
-    #[inline]
-    pub(crate) fn set_domain(&self, domain: *const DomainState) {
-        self.domain.store(domain.cast_mut(), Ordering::Relaxed);
+    /// Names what runs next, of a plan with several entries.
+    #[inline(always)]
+    pub(crate) fn set_entry(&self, entry: *const Entry) {
+        self.entry.set(MaybeUninit::new(entry));
     }
 
-    /// The domain whose code runs through this border, if it is not trusted code.
+    /// What is being run through this border. Only for the strand itself, once something runs.
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        let plan = self.plan();
+        // SAFETY: the strand runs something of the plan, so it has made sure of it.
+        if let Some(entry) = unsafe { Plan::only_entry(plan) } {
+            return Some(entry);
+        }
+        // SAFETY: who runs several, or none of a plan's, has named the one that runs.
+        let entry = unsafe { self.entry.get().assume_init() };
+        // SAFETY: it lies in the plan, or was passed in by `enter`, whose frame is still there.
+        unsafe { entry.as_ref() }
+    }
+
+    /// No result comes of this passage, for that reason.
+    #[cold]
+    pub(crate) fn fail(&self, why: RaiseError) {
+        self.failure.set(MaybeUninit::new(why));
+        self.set_flag(FAILED);
+    }
+
+    /// Is there no result?
+    pub(crate) fn has_failed(&self) -> bool {
+        self.flags() & FAILED != 0
+    }
+
+    /// Why there is no result, if so; forgets it.
+    pub(crate) fn take_failure(&self) -> Option<RaiseError> {
+        if self.flags() & FAILED == 0 {
+            return None;
+        }
+        self.clear_flag(FAILED);
+        // SAFETY: the flag is set with it.
+        Some(unsafe { self.failure.get().assume_init() })
+    }
+
+    /// The domain whose code runs through this border, if it is not trusted code. Only for the strand
+    /// itself, or whoever interrupted its foreign code.
     pub fn domain(&self) -> Option<&DomainState> {
-        let domain = self.domain.load(Ordering::Relaxed);
-        // SAFETY: `set_domain` was given a reference that is valid until it is set back to null:
-        // it comes from a binding of the plan that this border covers, or from a strand's owner.
-        unsafe { domain.as_ref() }
+        self.entry().and_then(Entry::domain)
     }
 
     /// The stack pointer at which the landing in progress stands: what lies below it goes with a cut.
     pub fn landing_stack(&self) -> Option<usize> {
-        // Relaxed: written by this strand's own landing.
-        Some(self.landing.load(Ordering::Relaxed)).filter(|pointer| *pointer != 0)
+        // SAFETY: foreign code runs through it, and the landing was set before it was entered.
+        self.domain().map(|_| unsafe { self.landing.get().assume_init() })
     }
 
     /// The border that was innermost before this one was opened.
-    pub fn below(&self) -> *mut Border {
-        self.below.get()
+    pub fn below(&self) -> *mut Self {
+        self.below.get().map_addr(|address| address & !BASE)
     }
 
     /// Is this the base of a strand rather than a passage?
-    pub const fn is_base(&self) -> bool {
-        self.base
+    pub fn is_base(&self) -> bool {
+        self.below.get().addr() & BASE != 0
     }
 
-    /// Control came back from a domain: gives up what its sleep had counted.
+    /// Gives what runs now until `deadline_ns`.
+    pub(crate) fn bound(&self, deadline_ns: u64) {
+        self.deadline_cell().store(deadline_ns as usize, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.set_flag(BOUNDED);
+    }
+
+    /// What was bounded has returned.
+    pub(crate) fn unbound(&self) {
+        self.clear_flag(BOUNDED);
+    }
+
+    /// Until when what runs now may run, if it is bounded. From interrupts too.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        (self.flags() & BOUNDED != 0).then(|| self.deadline_cell().load(Ordering::Relaxed) as u64)
+    }
+
+    /// Gives what is bounded here so much longer.
+    pub(crate) fn extend(&self, by_ns: u64) {
+        if let Some(deadline_ns) = self.deadline() {
+            let extended = deadline_ns.saturating_add(by_ns);
+            self.deadline_cell().store(extended as usize, Ordering::Relaxed);
+        }
+    }
+
+    fn deadline_cell(&self) -> &AtomicUsize {
+        // SAFETY: an atomic word is valid with any contents; it is read only where it was written.
+        unsafe { self.deadline.assume_init_ref() }
+    }
+
+    /// Control came back from an entry: gives up what its sleep had counted.
     #[cold]
-    pub(crate) fn release_domain<P: Processor>(&self) {
+    pub(crate) fn release_entry<P: Processor>(&self) {
         P::masked(|| {
-            if self.flags() & DOMAIN_HELD != 0 {
-                self.clear_flag(DOMAIN_HELD);
-                self.domain().expect("a held domain is set").woke();
+            if self.flags() & ENTRY_HELD != 0 {
+                self.clear_flag(ENTRY_HELD);
+                self.entry().expect("a held entry is set").woke();
             }
         });
     }
 
+    /// Something happened on the way through this border, which is closed now: a sleep, a nudge, a
+    /// failure. Puts it in order, and says why there is no result, if so.
+    #[cold]
+    pub(crate) fn look_back<P: Processor>(&self) -> Option<RaiseError> {
+        self.release_entry::<P>();
+        let failure = self.take_failure();
+        self.settle::<P>();
+        failure
+    }
+
     /// The raise is over and this border closed: gives up the counted plan, repins if asked to.
-    /// Returns the plan if this was the last reference to it, for the housekeeper.
     #[cold]
     pub(crate) fn settle<P: Processor>(&self) {
         let flags = self.flags();
+        debug_assert!(flags & ENTRY_HELD == 0, "the entry was released when control came back");
         if flags & PLAN_HELD != 0 {
             // SAFETY: the counted reference that this border took is given up here, once: the flag
             // is not looked at again, since the border is closed.
@@ -187,25 +273,28 @@ impl Border {
     }
 }
 
-impl Default for Border {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Why a procedure of a domain was not run to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EnterError {
     /// The domain lets nobody in any more.
     Closed,
-    /// Less than [`LEAST_STACK`] is left.
+    /// Less than [`LEAST_STACK`](crate::plan::LEAST_STACK) is left.
     OutOfStack,
     /// It failed on the way.
     Cut,
 }
 
-/// Calls a procedure of a domain outside of any event, through `border`: a new one, or a
-/// [base](Border::base) if this is all that the strand is for.
+/// What a passage outside of events is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// A call on a strand that does other things too.
+    Call,
+    /// All that the strand is for. Its border carries a landing but does not count as inside: the
+    /// domain is kept by the strand's entry in its ledger, not by an epoch.
+    Base,
+}
+
+/// Calls a procedure of a domain outside of any event.
 ///
 /// # Errors
 ///
@@ -216,47 +305,44 @@ pub enum EnterError {
 /// `code` is callable with these three, and the domain's code stays while it is open or somebody is
 /// inside, or asleep in it.
 pub unsafe fn enter<P: Processor>(
-    border: Border,
+    passage: Passage,
     domain: &DomainState,
     code: Code,
     closure: *const (),
     args: *const (),
     result: *mut (),
 ) -> Result<(), EnterError> {
-    let outcome = border.cross::<P, _>(|border| {
-        // Asked inside: whoever finds it open here is waited for by the grace period after its
-        // closing, even if preempted before the next line.
-        if !domain.is_open() {
-            return Err(EnterError::Closed);
+    let entry = Entry::procedure(domain, code, closure);
+    let below = P::top();
+    let tagged = below.map_addr(|address| address | if passage == Passage::Base { BASE } else { 0 });
+    let border = Border::new(tagged, ptr::null_mut());
+    border.set_entry(&raw const entry);
+    border.set_room(result);
+    border.open::<P>();
+    let outcome = if P::has_room(&border) {
+        // The landing asks whether the domain is open, inside: whoever finds it open there is waited
+        // for by the grace period after its closing, even if preempted before the next instruction.
+        // SAFETY: passed on; the result has a room of its own.
+        unsafe { landing::land_wide(&raw const entry, args, &raw const border) };
+        border.release_entry::<P>();
+        match border.take_failure() {
+            None => Ok(()),
+            Some(RaiseError::NoHandler) => Err(EnterError::Closed),
+            Some(_) => Err(EnterError::Cut),
         }
-        if P::stack_left() < LEAST_STACK {
-            return Err(EnterError::OutOfStack);
-        }
-        border.set_domain(domain);
-        // SAFETY: passed on.
-        let completed = unsafe { landing::land(border, code, closure, args, result) };
-        border.release_domain::<P>();
-        border.set_domain(ptr::null());
-        completed.then_some(()).ok_or(EnterError::Cut)
-    });
+    } else {
+        Err(EnterError::OutOfStack)
+    };
+    Border::close::<P>(below);
     border.settle::<P>();
     outcome
 }
 
-/// Closes a border, on the way out and (on a host) when unwinding.
-struct Leave<P: Processor> {
-    below: *mut Border,
-    _processor: core::marker::PhantomData<P>,
-}
-
-impl<P: Processor> Drop for Leave<P> {
-    #[inline]
-    fn drop(&mut self) {
-        compiler_fence(Ordering::SeqCst);
-        P::set_top(self.below);
-        // An interrupt that finds the border closed repins by itself; one that found it open left
-        // its mark, which the caller reads only after this.
-        compiler_fence(Ordering::SeqCst);
+impl Border {
+    /// Where the result goes.
+    pub(crate) fn set_room(&self, result: *mut ()) {
+        // SAFETY: the cell is this strand's, and nobody refers into it.
+        unsafe { self.room.get().write(MaybeUninit::new(result)) };
     }
 }
 
@@ -268,7 +354,7 @@ impl<P: Processor> Drop for Leave<P> {
 #[must_use]
 pub unsafe fn is_inside(top: *mut Border) -> bool {
     // SAFETY: by the contract the border is open, so it lies on a live stack frame.
-    unsafe { top.as_ref() }.is_some_and(|border| !border.base)
+    unsafe { top.as_ref() }.is_some_and(|border| !border.is_base())
 }
 
 /// Is the running strand inside?
@@ -288,7 +374,7 @@ pub unsafe fn outwards<'a>(top: *mut Border) -> impl Iterator<Item = &'a Border>
     let innermost = unsafe { top.as_ref() };
     core::iter::successors(innermost, |border| {
         // SAFETY: as above.
-        unsafe { border.below.get().as_ref() }
+        unsafe { border.below().as_ref() }
     })
 }
 
@@ -297,18 +383,19 @@ pub unsafe fn outwards<'a>(top: *mut Border) -> impl Iterator<Item = &'a Border>
 ///
 /// # Safety
 ///
-/// As for [`outwards`]; on the strand's core, interrupts masked, before the participant is repinned.
+/// As for [`outwards`]; by the strand itself, on its core, interrupts masked, before the participant is
+/// repinned.
 pub(crate) unsafe fn hold_all(top: *mut Border) {
     // SAFETY: passed on.
     for border in unsafe { outwards(top) } {
-        if border.base {
+        if border.is_base() {
             continue;
         }
         let (plan, flags) = (border.plan(), border.flags());
-        let domain = border.domain();
+        let entry = border.entry();
         let plan_done = plan.is_null() || flags & PLAN_HELD != 0;
-        let domain_done = domain.is_none() || flags & DOMAIN_HELD != 0;
-        if flags & (PLAN_HELD | DOMAIN_HELD) != 0 && plan_done && domain_done {
+        let entry_done = entry.is_none() || flags & ENTRY_HELD != 0;
+        if flags & (PLAN_HELD | ENTRY_HELD) != 0 && plan_done && entry_done {
             // When this border was held, so was every one outside it, and nothing has happened out
             // there since: those frames wait for this one to return.
             break;
@@ -319,9 +406,9 @@ pub(crate) unsafe fn hold_all(top: *mut Border) {
             unsafe { Plan::hold(plan) };
             border.set_flag(PLAN_HELD);
         }
-        if !domain_done && let Some(domain) = domain {
-            domain.fell_asleep();
-            border.set_flag(DOMAIN_HELD);
+        if !entry_done && let Some(entry) = entry {
+            entry.fell_asleep();
+            border.set_flag(ENTRY_HELD);
         }
     }
 }
@@ -334,7 +421,7 @@ pub(crate) unsafe fn hold_all(top: *mut Border) {
 /// As for [`outwards`], interrupts masked.
 pub(crate) unsafe fn mark_outermost(top: *mut Border) {
     // SAFETY: passed on.
-    if let Some(border) = unsafe { outwards(top) }.filter(|border| !border.base).last() {
+    if let Some(border) = unsafe { outwards(top) }.filter(|border| !border.is_base()).last() {
         border.set_flag(REPIN);
     }
 }

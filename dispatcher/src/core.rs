@@ -11,6 +11,7 @@
 
 use crate::{
     border::{self, Border},
+    bound,
     epoch::{Epochs, Participant},
     processor::Processor,
     slot::{Lent, Owned},
@@ -28,6 +29,8 @@ pub enum Departure {
 /// What the dispatcher keeps with a strand that does not run: saved like a register.
 pub struct Crossing {
     top: *mut Border,
+    /// When it left, if something in it has a time bound: that stands still meanwhile.
+    paused_ns: Option<u64>,
     carried: Option<Owned<Participant>>,
 }
 
@@ -39,7 +42,7 @@ impl Crossing {
     /// Of a strand that has not run yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { top: core::ptr::null_mut(), carried: None }
+        Self { top: core::ptr::null_mut(), paused_ns: None, carried: None }
     }
 
     /// Was the strand preempted inside, so that it carries a participant?
@@ -147,8 +150,9 @@ impl Dispatcher {
             unsafe { border::hold_all(top) };
             self.repin();
         }
+        let paused_ns = bound::is_bounded::<P>().then(P::now_ns);
         P::set_top(core::ptr::null_mut());
-        Some(Crossing { top, carried })
+        Some(Crossing { top, paused_ns, carried })
     }
 
     /// A strand begins or goes on on this core.
@@ -161,6 +165,9 @@ impl Dispatcher {
             self.epochs.note_behind(self.core);
         }
         P::set_top(crossing.top);
+        if let Some(paused_ns) = crossing.paused_ns {
+            bound::extend::<P>(P::now_ns().saturating_sub(paused_ns));
+        }
     }
 
     /// The core is about to halt: nobody is inside here, and its epoch is the housekeeper's business.

@@ -6,17 +6,60 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 ///
 /// The kernel's own code has none (it is trusted, never cut and never unloaded).
 #[derive(Debug)]
+#[repr(C)]
 pub struct DomainState {
-    id: u32,
     closed: AtomicBool,
+    id: u32,
     sleepers: AtomicUsize,
+    handlers: AtomicUsize,
+    most_handlers: usize,
 }
+
+/// How many handlers a domain may have at a time, on all events together, if nobody says otherwise.
+pub const MOST_HANDLERS_OF_A_DOMAIN: usize = 16_384;
 
 impl DomainState {
     /// The state of a live domain; `id` is the owner's name for it.
     #[must_use]
     pub const fn new(id: u32) -> Self {
-        Self { id, closed: AtomicBool::new(false), sleepers: AtomicUsize::new(0) }
+        Self {
+            closed: AtomicBool::new(false),
+            id,
+            sleepers: AtomicUsize::new(0),
+            handlers: AtomicUsize::new(0),
+            most_handlers: MOST_HANDLERS_OF_A_DOMAIN,
+        }
+    }
+
+    /// Where the flag is that a landing asks: a byte that is not zero once the domain is closed.
+    #[cfg_attr(any(not(target_arch = "x86_64"), miri, loom), allow(dead_code, reason = "for real landings"))]
+    pub(crate) const CLOSED: usize = core::mem::offset_of!(Self, closed);
+
+    /// With room for so many handlers at a time.
+    #[must_use]
+    pub const fn with_most_handlers(mut self, most_handlers: usize) -> Self {
+        self.most_handlers = most_handlers;
+        self
+    }
+
+    /// How many handlers it has installed, on all events together.
+    pub fn handlers(&self) -> usize {
+        self.handlers.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more handler, if it may have one more.
+    pub(crate) fn takes_handler(&self) -> bool {
+        // Relaxed: a count that nothing else hangs on.
+        self.handlers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.most_handlers).then_some(count + 1)
+            })
+            .is_ok()
+    }
+
+    /// Counts one less.
+    pub(crate) fn lost_handler(&self) {
+        self.handlers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The number that the owner gave it.

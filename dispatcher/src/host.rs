@@ -9,7 +9,7 @@
 //! ```
 //! use dispatcher::{Event, Handler, host::{Host, World}};
 //!
-//! static DOUBLE: Event<u32, u32, Host> = Event::new("Demo.Double", Some(|number| number * 2));
+//! static DOUBLE: Event<u32, u32, Host> = Event::new("Demo.Double", Some(|number| number * 2)).open();
 //!
 //! let world = World::new();
 //! let _core = world.attach();
@@ -34,7 +34,8 @@ use std::{
 };
 
 use crate::{
-    Border, Departure, Dispatcher, Epochs, Keeper, Processor, Progress, epoch::MOST_CORES, retire::RetireList,
+    Border, Departure, Dispatcher, Epochs, Keeper, Processor, Progress, epoch::MOST_CORES, plan::LEAST_STACK,
+    retire::RetireList,
 };
 
 /// What [`Processor::stack_left`] says unless a test says otherwise, in bytes.
@@ -72,8 +73,6 @@ pub struct Attached {
 type Hook = RefCell<Option<Box<dyn FnOnce()>>>;
 
 struct Thread {
-    top: Cell<*mut Border>,
-    stack_left: Cell<usize>,
     core: RefCell<Option<HostCore>>,
     world: Cell<Option<&'static World>>,
     hooks: [Hook; 3],
@@ -82,7 +81,7 @@ struct Thread {
 }
 
 /// Places at which a test can put in something that happens there by bad luck.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// When the stack is measured.
     StackLeft,
@@ -93,10 +92,11 @@ pub enum Place {
 }
 
 thread_local! {
+    // Cells of their own: whoever raises reaches them by one instruction each.
+    static TOP: Cell<*mut Border> = const { Cell::new(ptr::null_mut()) };
+    static STACK_LEFT: Cell<usize> = const { Cell::new(STACK) };
     static THREAD: Thread = const {
         Thread {
-            top: Cell::new(ptr::null_mut()),
-            stack_left: Cell::new(STACK),
             core: RefCell::new(None),
             world: Cell::new(None),
             hooks: [const { RefCell::new(None) }; 3],
@@ -306,17 +306,31 @@ fn run_on(core: HostCore, body: impl FnOnce()) -> HostCore {
 
 /// Sets what [`Processor::stack_left`] says on this thread, in bytes.
 pub fn set_stack_left(bytes: usize) {
-    THREAD.with(|thread| thread.stack_left.set(bytes));
+    STACK_LEFT.set(bytes);
 }
 
 /// Lets `event` happen when this thread comes to `place` next.
 pub fn at(place: Place, event: impl FnOnce() + 'static) {
+    if place == Place::StackLeft {
+        // So that it is measured with care.
+        STACK_LEFT.set(0);
+    }
     THREAD.with(|thread| *thread.hooks[place as usize].borrow_mut() = Some(Box::new(event)));
 }
 
 /// Could the calling thread lose its core now: is no [`Processor::unpreempted`] open?
 pub fn is_preemptible() -> bool {
     THREAD.with(|thread| thread.unpreempted.get() == 0)
+}
+
+/// Little stack is left, or something is to happen when it is measured.
+#[cold]
+fn measure() -> bool {
+    if THREAD.with(|thread| thread.hooks[Place::StackLeft as usize].borrow().is_some()) {
+        STACK_LEFT.set(STACK);
+        strike(Place::StackLeft);
+    }
+    STACK_LEFT.get() >= LEAST_STACK
 }
 
 fn strike(place: Place) {
@@ -337,17 +351,26 @@ pub struct Host;
 // the dispatcher. The stack of a thread is larger than `STACK`. There are no interrupts but those that
 // the thread polls for, so masking them is to do nothing.
 unsafe impl Processor for Host {
+    #[inline(always)]
     fn top() -> *mut Border {
-        THREAD.with(|thread| thread.top.get())
+        TOP.get()
     }
 
+    #[inline(always)]
     fn set_top(border: *mut Border) {
-        THREAD.with(|thread| thread.top.set(border));
+        TOP.set(border);
     }
 
-    fn stack_left() -> usize {
-        strike(Place::StackLeft);
-        THREAD.with(|thread| thread.stack_left.get())
+    #[inline(always)]
+    fn has_room(_border: &Border) -> bool {
+        if STACK_LEFT.get() >= LEAST_STACK {
+            return true;
+        }
+        measure()
+    }
+
+    fn core_id() -> usize {
+        with_core(|core| core.id)
     }
 
     fn masked<T>(body: impl FnOnce() -> T) -> T {
@@ -379,4 +402,21 @@ unsafe impl Processor for Host {
         let world = THREAD.with(|thread| thread.world.get());
         world.expect("the thread has a core, or had one").summons.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn wait_until(is_done: &dyn Fn() -> bool) {
+        let world = THREAD.with(|thread| thread.world.get()).expect("the thread has a core");
+        while !is_done() {
+            // As if the strand slept a little, and the housekeeper ran elsewhere.
+            leave(Departure::Blocked, |core| core);
+            world.keep();
+            thread::yield_now();
+        }
+    }
+
+    fn now_ns() -> u64 {
+        static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        BEGAN.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+    }
+
+    fn keep_ticking(_until_ns: u64) {}
 }

@@ -40,16 +40,23 @@ extern crate alloc;
 #[cfg(any(test, feature = "host"))]
 extern crate std;
 
+mod binding;
 pub mod border;
+pub mod bound;
+pub mod context;
 pub mod core;
 pub mod domain;
 pub mod epoch;
 pub mod event;
+pub mod guard;
 pub mod handler;
 #[cfg(all(feature = "host", not(loom)))]
 pub mod host;
 pub mod keeper;
 pub mod landing;
+pub mod merge;
+pub mod observe;
+pub mod order;
 pub mod plan;
 mod primitive;
 pub mod processor;
@@ -58,12 +65,16 @@ pub mod retire;
 pub mod slot;
 
 pub use crate::{
-    border::{Border, EnterError, enter},
+    border::{Border, EnterError, Passage, enter},
+    context::{ContextError, might_sleep},
     core::{Crossing, Departure, Dispatcher},
     domain::DomainState,
     epoch::Epochs,
-    event::{Event, EventInfo, InstallError, RaiseError},
+    event::{Authority, Event, EventInfo, InstallError, RaiseError, Request, Terms, Transaction, Verdict},
+    guard::{Guard, Key, RawKey},
     handler::{BindingId, Code, Handler},
     keeper::{Keeper, Progress},
+    merge::Merge,
+    order::Order,
     processor::Processor,
 };

@@ -2,6 +2,11 @@
 
 use crate::{border::Border, retire::RetireList};
 
+/// Stack that a handler finds when it is entered, in bytes. Where less is left it is not called, and
+/// the raiser is told: an honest handler is not killed for a deep caller, and raises that nest without
+/// end come to one.
+pub const LEAST_STACK: usize = 16 * 1024;
+
 /// The machine under the dispatcher: a kernel implements it over its cores, a test over threads.
 ///
 /// # Safety
@@ -10,7 +15,7 @@ use crate::{border::Border, retire::RetireList};
 ///   running strand, as a register does: whoever switches strands saves and restores it (see
 ///   [`Dispatcher`](crate::Dispatcher)), and an interrupt handler finds the word of the strand that
 ///   it interrupted.
-/// - [`stack_left`](Self::stack_left) never says more than there is.
+/// - [`has_room`](Self::has_room) never says more than there is.
 /// - [`masked`](Self::masked) really keeps the strand on this core, uninterrupted, while it runs.
 pub unsafe trait Processor: 'static {
     /// The innermost open border of the running strand, or null. Cost: one load.
@@ -19,8 +24,12 @@ pub unsafe trait Processor: 'static {
     /// Makes `border` the innermost border of the running strand. Cost: one store.
     fn set_top(border: *mut Border);
 
-    /// Bytes of stack that the running strand has left below the caller.
-    fn stack_left() -> usize;
+    /// Are [`LEAST_STACK`] bytes left below `border`, which lies in the caller's frame? Cost: one
+    /// comparison with a word that belongs to the strand.
+    fn has_room(border: &Border) -> bool;
+
+    /// The core that runs the caller, at this moment.
+    fn core_id() -> usize;
 
     /// Runs `body` on this core with interrupts masked: nothing else runs here meanwhile.
     /// For a few dozen instructions; nests.
@@ -39,4 +48,16 @@ pub unsafe trait Processor: 'static {
 
     /// Something was put on that list: the housekeeper should look. Must not block or switch.
     fn summon_keeper();
+
+    /// Blocks the running strand until `is_done`, which it asks again and again with pauses between, or
+    /// when woken. Called only where [`might_sleep`](crate::context::might_sleep) allows it.
+    fn wait_until(is_done: &dyn Fn() -> bool);
+
+    /// Nanoseconds since some beginning, the same on all cores.
+    fn now_ns() -> u64;
+
+    /// The running strand runs something bounded from now on: this core should call
+    /// [`Dispatcher::ticked`](crate::Dispatcher::ticked) once in a while, at least until then. While
+    /// ticks run anyway this must not touch the timer.
+    fn keep_ticking(until_ns: u64);
 }

@@ -16,7 +16,7 @@ use std::{
 
 use common::{Census, call, elsewhere, install_foreign};
 use dispatcher::{
-    Border, Departure, DomainState, EnterError, Event, Handler, Processor, Progress, enter,
+    Departure, DomainState, EnterError, Event, Handler, Passage, Processor, Progress, enter,
     host::{self, Host, HostCore, Place, World},
     plan::LEAST_STACK,
 };
@@ -36,7 +36,7 @@ fn counted(census: &Census, result: u32) -> Handler<u32, u32> {
 /// holds back the epoch.
 fn is_epoch_free(world: &'static World) -> bool {
     let census = Census::default();
-    let event = Plain::new("Test.Unrelated", None);
+    let event = Plain::new("Test.Unrelated", None).open();
     event.remove(event.install(counted(&census, 0)).unwrap()).unwrap();
     world.keep_trying(50);
     census.alive() == 0
@@ -46,7 +46,7 @@ fn is_epoch_free(world: &'static World) -> bool {
 fn who_blocks_inside_holds_what_it_sleeps_in_and_no_epoch() {
     let world = World::new();
     let _core = world.attach();
-    let (event, census) = (Plain::new("Test.Block", None), Census::default());
+    let (event, census) = (Plain::new("Test.Block", None).open(), Census::default());
     let domain = Arc::new(DomainState::new(1));
     let id = OnceLock::new();
     let sleeper = |number: &u32| {
@@ -74,7 +74,7 @@ fn who_blocks_inside_holds_what_it_sleeps_in_and_no_epoch() {
 fn who_wakes_does_not_enter_a_domain_that_went_meanwhile() {
     let world = World::new();
     let _core = world.attach();
-    let event = Plain::new("Test.Gone", None);
+    let event = Plain::new("Test.Gone", None).open();
     let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
     let is_gone = AtomicBool::new(false);
     let second = |number: &u32| {
@@ -103,7 +103,7 @@ fn who_wakes_does_not_enter_a_domain_that_went_meanwhile() {
 fn who_wakes_does_not_call_a_handler_that_was_taken_back() {
     let world = World::new();
     let _core = world.attach();
-    let event = Plain::new("Test.TakenBack", None);
+    let event = Plain::new("Test.TakenBack", None).open();
     let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
     let second = |number: &u32| number + 2;
     let first = |number: &u32| {
@@ -121,7 +121,7 @@ fn who_wakes_does_not_call_a_handler_that_was_taken_back() {
 fn who_is_preempted_inside_takes_the_epoch_along_to_another_core() {
     let world = World::new();
     let _core = world.attach();
-    let (event, census) = (Plain::new("Test.Travel", None), Census::default());
+    let (event, census) = (Plain::new("Test.Travel", None).open(), Census::default());
     let (give, take) = mpsc::channel::<HostCore>();
     let (tell, told) = mpsc::channel::<usize>();
     let told = std::sync::Mutex::new(told);
@@ -175,7 +175,7 @@ fn citizen_of(_citizen: &common::Citizen) -> u32 {
 fn who_was_preempted_and_then_blocks_gives_the_epoch_back() {
     let world = World::new();
     let _core = world.attach();
-    let event = Plain::new("Test.Both", None);
+    let event = Plain::new("Test.Both", None).open();
     let id = event
         .install(Handler::trusted(|number: &u32| {
             host::preempt(|| assert!(!is_epoch_free(world)));
@@ -206,7 +206,7 @@ fn who_leaves_outside_of_borders_carries_nothing() {
 fn who_cannot_leave_for_lack_of_participants_stays_as_it_was() {
     let world = World::with_participants(1);
     let _core = world.attach();
-    let event = Plain::new("Test.Dry", None);
+    let event = Plain::new("Test.Dry", None).open();
     let id = event
         .install(Handler::trusted(|number: &u32| {
             let top = Host::top();
@@ -229,7 +229,7 @@ fn who_cannot_leave_for_lack_of_participants_stays_as_it_was() {
 fn borders_nest_and_each_is_held_once() {
     let world = World::new();
     let _core = world.attach();
-    let (outer, inner) = (Plain::new("Test.Outer", None), Plain::new("Test.Inner", None));
+    let (outer, inner) = (Plain::new("Test.Outer", None).open(), Plain::new("Test.Inner", None).open());
     let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
     let sleepers = || domains.each_ref().map(|domain| domain.sleepers());
     let round = Cell::new(0_u32);
@@ -279,7 +279,7 @@ impl<T> SameThread<'_, T> {
 fn a_sleep_in_the_second_handler_is_counted_like_one_in_the_first() {
     let world = World::new();
     let _core = world.attach();
-    let event = Plain::new("Test.Twice", None);
+    let event = Plain::new("Test.Twice", None).open();
     let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
     let sleepers = || domains.each_ref().map(|domain| domain.sleepers());
     let first = |number: &u32| {
@@ -310,10 +310,10 @@ fn lagging(progress: Progress) -> u64 {
 fn a_nudge_inside_marks_the_outermost_border_and_leaving_it_repins() {
     let world = World::new();
     let _core = world.attach();
-    static INNER: Plain = Plain::new("Test.Inner", None);
-    let outer = Plain::new("Test.Outer", None);
+    static INNER: Plain = Plain::new("Test.Inner", None).open();
+    let outer = Plain::new("Test.Outer", None).open();
     let census = Census::default();
-    let unrelated = Plain::new("Test.Unrelated", None);
+    let unrelated = Plain::new("Test.Unrelated", None).open();
     unrelated.remove(unrelated.install(counted(&census, 0)).unwrap()).unwrap();
     let deep = INNER
         .install(Handler::trusted(|number: &u32| {
@@ -351,7 +351,7 @@ fn outer_round(world: &'static World) -> Progress {
 fn a_core_that_raises_for_ever_delays_nobody() {
     let world = World::new();
     let stop = Arc::new(AtomicBool::new(false));
-    let (event, census) = (Plain::new("Test.Loop", None), Census::default());
+    let (event, census) = (Plain::new("Test.Loop", None).open(), Census::default());
     thread::scope(|scope| {
         let (event, census, stop) = (&event, &census, &stop);
         let attached = world.core();
@@ -373,7 +373,7 @@ fn a_core_that_raises_for_ever_delays_nobody() {
         });
         scope.spawn(move || {
             let _core = world.attach();
-            let unrelated = Plain::new("Test.Unrelated", None);
+            let unrelated = Plain::new("Test.Unrelated", None).open();
             unrelated.remove(unrelated.install(counted(census, 0)).unwrap()).unwrap();
             world.drain();
             stop.store(true, Ordering::Relaxed);
@@ -390,7 +390,7 @@ fn enter_with<F: Fn(&u32) -> u32 + Sync>(domain: &DomainState, procedure: &F) ->
     // SAFETY: the procedure outlives the call, and the pointers fit its code.
     let outcome = unsafe {
         enter::<Host>(
-            Border::new(),
+            Passage::Call,
             domain,
             call::<u32, u32, F>,
             ptr::from_ref(procedure).cast(),
@@ -470,7 +470,7 @@ mod cuts {
     fn a_cut_lands_at_the_raise() {
         let world = World::new();
         let _core = world.attach();
-        let event = Plain::new("Test.Cut", None);
+        let event = Plain::new("Test.Cut", None).open();
         let domain = Arc::new(DomainState::new(1));
         let failing = |_: &u32| -> u32 { cut_here() };
         install_foreign(&event, &domain, &failing).unwrap();
@@ -488,7 +488,7 @@ mod cuts {
     fn after_a_cut_the_other_handlers_run_and_their_result_counts() {
         let world = World::new();
         let _core = world.attach();
-        let event = Plain::new("Test.Others", None);
+        let event = Plain::new("Test.Others", None).open();
         let domain = Arc::new(DomainState::new(1));
         let failing = |_: &u32| -> u32 { cut_here() };
         let ids = [
@@ -506,7 +506,7 @@ mod cuts {
     fn a_cut_gives_up_what_was_held() {
         let world = World::new();
         let _core = world.attach();
-        let event = Plain::new("Test.Held", None);
+        let event = Plain::new("Test.Held", None).open();
         let domain = Arc::new(DomainState::new(1));
         let failing = |_: &u32| -> u32 {
             host::block(|| {
@@ -527,7 +527,7 @@ mod cuts {
     fn an_inner_cut_leaves_the_outer_handler_running() {
         let world = World::new();
         let _core = world.attach();
-        let (outer, inner) = (Plain::new("Test.Outer", None), Plain::new("Test.Inner", None));
+        let (outer, inner) = (Plain::new("Test.Outer", None).open(), Plain::new("Test.Inner", None).open());
         let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
         let failing = |_: &u32| -> u32 {
             // SAFETY: this strand's own borders, which stay open meanwhile.
@@ -566,7 +566,7 @@ mod cuts {
     fn a_cut_does_not_tear_the_result_of_another_handler() {
         let world = World::new();
         let _core = world.attach();
-        let event = Event::<u32, Pair, Host>::new("Test.Torn", Some(|_| [1; 64]));
+        let event = Event::<u32, Pair, Host>::new("Test.Torn", Some(|_| [1; 64])).open();
         let domain = Arc::new(DomainState::new(1));
         // SAFETY: the code of a handler that fits the event, and needs no closure.
         let handler = unsafe { RawHandler::foreign(half, ptr::null(), domain) };
@@ -581,7 +581,7 @@ mod cuts {
     fn who_was_marked_and_cut_repins_all_the_same() {
         let world = World::new();
         let _core = world.attach();
-        let event = Plain::new("Test.Marked", None);
+        let event = Plain::new("Test.Marked", None).open();
         let domain = Arc::new(DomainState::new(1));
         let failing = |_: &u32| -> u32 {
             elsewhere(|| world.keep());
@@ -600,7 +600,7 @@ mod cuts {
     fn a_cut_of_many_counts_each() {
         let world = World::new();
         let _core = world.attach();
-        let event = Plain::new("Test.Many", None);
+        let event = Plain::new("Test.Many", None).open();
         let domain = Arc::new(DomainState::new(1));
         let calls = AtomicU32::new(0);
         let failing = |_: &u32| -> u32 {

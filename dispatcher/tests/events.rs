@@ -13,7 +13,6 @@ use std::{
 use common::install_foreign;
 use dispatcher::{
     BindingId, DomainState, Event, Handler, InstallError, RaiseError,
-    event::MOST_HANDLERS,
     host::{self, Host, Place, World},
     plan::{LEAST_STACK, PlanKind},
 };
@@ -41,14 +40,14 @@ fn intrinsic(visitors: &Visitors) -> u32 {
 
 #[test]
 fn without_handlers_the_intrinsic_one_runs() {
-    let event = Event::<Visitors, u32, Host>::new("Test.Intrinsic", Some(intrinsic));
+    let event = Event::<Visitors, u32, Host>::new("Test.Intrinsic", Some(intrinsic)).open();
     assert_eq!(raise(&event), (Ok(100), vec![0]));
     assert_eq!(event.any().info::<Host>().kind, PlanKind::Intrinsic);
 }
 
 #[test]
 fn without_any_handler_raising_says_so() {
-    let event = Event::<Visitors, u32, Host>::new("Test.Empty", None);
+    let event = Event::<Visitors, u32, Host>::new("Test.Empty", None).open();
     assert_eq!(raise(&event), (Err(RaiseError::NoHandler), vec![]));
 }
 
@@ -56,12 +55,14 @@ fn without_any_handler_raising_says_so() {
 fn handlers_run_after_the_intrinsic_one_in_order_of_installation() {
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<Visitors, u32, Host>::new("Test.Order", Some(intrinsic));
+    let event = Event::<Visitors, u32, Host>::new("Test.Order", Some(intrinsic)).open();
     let ids: Vec<_> = (1..=3).map(|number| event.install(visit(number)).unwrap()).collect();
     assert_eq!(raise(&event), (Ok(3), vec![0, 1, 2, 3]), "and the last result counts");
     let info = event.any().info::<Host>();
-    assert_eq!((info.name, info.kind), ("Test.Order", PlanKind::List));
-    assert_eq!(info.bindings, ids.iter().map(|id| (*id, None)).collect::<Vec<_>>());
+    assert_eq!((info.name, info.kind), ("Test.Order", PlanKind::Few));
+    let listed: Vec<_> = info.bindings.iter().map(|binding| (binding.id, binding.domain)).collect();
+    let all = [BindingId::INTRINSIC].iter().chain(&ids).map(|id| (*id, None));
+    assert_eq!(listed, all.collect::<Vec<_>>());
 
     event.remove(ids[1]).unwrap();
     assert_eq!(raise(&event), (Ok(3), vec![0, 1, 3]));
@@ -69,7 +70,8 @@ fn handlers_run_after_the_intrinsic_one_in_order_of_installation() {
     assert_eq!(raise(&event), (Ok(1), vec![0, 1]));
     event.remove(ids[0]).unwrap();
     assert_eq!(raise(&event), (Ok(100), vec![0]));
-    assert!(event.any().info::<Host>().bindings.is_empty());
+    assert_eq!(event.any().info::<Host>().bindings.len(), 1, "the intrinsic one");
+    assert_eq!(event.any().info::<Host>().kind, PlanKind::Intrinsic);
     world.drain();
 }
 
@@ -77,7 +79,7 @@ fn handlers_run_after_the_intrinsic_one_in_order_of_installation() {
 fn one_handler_alone_makes_a_single_plan() {
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<Visitors, u32, Host>::new("Test.Single", None);
+    let event = Event::<Visitors, u32, Host>::new("Test.Single", None).open();
     let id = event.install(visit(7)).unwrap();
     assert_eq!(event.any().info::<Host>().kind, PlanKind::Single);
     assert_eq!(raise(&event), (Ok(7), vec![7]));
@@ -90,8 +92,8 @@ fn one_handler_alone_makes_a_single_plan() {
 fn what_was_removed_is_unknown() {
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<Visitors, u32, Host>::new("Test.Unknown", None);
-    let other = Event::<Visitors, u32, Host>::new("Test.Other", None);
+    let event = Event::<Visitors, u32, Host>::new("Test.Unknown", None).open();
+    let other = Event::<Visitors, u32, Host>::new("Test.Other", None).open();
     let id = event.install(visit(1)).unwrap();
     assert_eq!(other.remove(id), Err(InstallError::Unknown));
     assert_eq!(event.remove(BindingId::from_number(u64::MAX)), Err(InstallError::Unknown));
@@ -110,14 +112,15 @@ impl Drop for LastWill {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "a plan for each of 4096 handlers takes too long")]
 fn an_event_takes_so_many_handlers_and_no_more() {
+    const MOST: usize = 20;
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<u32, u32, Host>::new("Test.TooMany", None);
+    let event = Event::<u32, u32, Host>::new("Test.TooMany", None).open();
+    event.claim().unwrap().set_most_handlers(MOST).unwrap();
     let domain = Arc::new(DomainState::new(5));
     let procedure = |number: &u32| *number;
-    for _ in 0..MOST_HANDLERS {
+    for _ in 0..MOST {
         install_foreign(&event, &domain, &procedure).unwrap();
     }
     let was_dropped = Arc::new(AtomicU32::new(0));
@@ -129,13 +132,32 @@ fn an_event_takes_so_many_handlers_and_no_more() {
     assert_eq!(event.install(refused), Err(InstallError::TooMany));
     assert_eq!(was_dropped.load(Ordering::Relaxed), 1, "what was refused is dropped, under no lock");
     assert_eq!(event.raise(&1), Ok(1));
-    assert_eq!(event.remove_domain(5), Ok(MOST_HANDLERS));
+    assert_eq!(event.remove_domain(5), Ok(MOST));
+    world.drain();
+}
+
+#[test]
+fn a_domain_has_so_many_handlers_and_no_more() {
+    let world = World::new();
+    let _core = world.attach();
+    let events = ["Test.One", "Test.Two"].map(|name| Event::<u32, u32, Host>::new(name, None).open());
+    let domain = Arc::new(DomainState::new(5).with_most_handlers(2));
+    let procedure = |number: &u32| *number;
+    let first = install_foreign(&events[0], &domain, &procedure).unwrap();
+    install_foreign(&events[1], &domain, &procedure).unwrap();
+    assert_eq!(install_foreign(&events[0], &domain, &procedure), Err(InstallError::Quota));
+    events[0].remove(first).unwrap();
+    assert_eq!(domain.handlers(), 1);
+    install_foreign(&events[1], &domain, &procedure).unwrap();
+    assert_eq!(install_foreign(&events[0], &domain, &procedure), Err(InstallError::Quota));
+    assert_eq!(events[1].remove_domain(5), Ok(2));
+    assert_eq!(domain.handlers(), 0);
     world.drain();
 }
 
 #[test]
 fn a_handler_removes_itself_and_its_successor() {
-    static EVENT: Event<Visitors, u32, Host> = Event::new("Test.Suicide", None);
+    static EVENT: Event<Visitors, u32, Host> = Event::new("Test.Suicide", None).open();
     static IDS: Mutex<Vec<BindingId>> = Mutex::new(Vec::new());
     let world = World::new();
     let _core = world.attach();
@@ -155,7 +177,7 @@ fn a_handler_removes_itself_and_its_successor() {
 
 #[test]
 fn a_handler_installs_another() {
-    static EVENT: Event<Visitors, u32, Host> = Event::new("Test.Install", None);
+    static EVENT: Event<Visitors, u32, Host> = Event::new("Test.Install", None).open();
     static SECOND: OnceLock<BindingId> = OnceLock::new();
     let world = World::new();
     let _core = world.attach();
@@ -175,7 +197,7 @@ fn a_handler_installs_another() {
 
 #[test]
 fn raises_nest() {
-    static EVENT: Event<u32, u32, Host> = Event::new("Test.Factorial", None);
+    static EVENT: Event<u32, u32, Host> = Event::new("Test.Factorial", None).open();
     let world = World::new();
     let _core = world.attach();
     let id = EVENT
@@ -193,7 +215,7 @@ fn raises_nest() {
 fn a_closed_domain_is_not_entered() {
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<u32, u32, Host>::new("Test.Closed", None);
+    let event = Event::<u32, u32, Host>::new("Test.Closed", None).open();
     let domain = Arc::new(DomainState::new(5));
     let calls = AtomicU32::new(0);
     let procedure = |number: &u32| {
@@ -217,7 +239,7 @@ fn a_closed_domain_is_not_entered() {
 fn where_every_domain_is_closed_the_intrinsic_handler_stays() {
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<Visitors, u32, Host>::new("Test.Fallback", Some(intrinsic));
+    let event = Event::<Visitors, u32, Host>::new("Test.Fallback", Some(intrinsic)).open();
     let domain = Arc::new(DomainState::new(5));
     let procedure = |_: &Visitors| 1;
     let id = install_foreign(&event, &domain, &procedure).unwrap();
@@ -233,7 +255,7 @@ fn where_every_domain_is_closed_the_intrinsic_handler_stays() {
 fn nothing_is_installed_behind_the_back_of_a_retiring_domain() {
     let world = World::new();
     let _core = world.attach();
-    static EVENT: Event<u32, u32, Host> = Event::new("Test.Behind", None);
+    static EVENT: Event<u32, u32, Host> = Event::new("Test.Behind", None).open();
     let domain = Arc::new(DomainState::new(9));
     let procedure = |number: &u32| *number;
     let retiring = domain.clone();
@@ -251,7 +273,7 @@ fn nothing_is_installed_behind_the_back_of_a_retiring_domain() {
 fn too_little_stack_is_an_error_and_calls_nobody() {
     let world = World::new();
     let _core = world.attach();
-    let event = Event::<u32, u32, Host>::new("Test.Stack", None);
+    let event = Event::<u32, u32, Host>::new("Test.Stack", None).open();
     let domain = Arc::new(DomainState::new(5));
     let procedure = |number: &u32| *number;
     let id = install_foreign(&event, &domain, &procedure).unwrap();
@@ -268,11 +290,11 @@ fn too_little_stack_is_an_error_and_calls_nobody() {
 fn a_result_may_be_of_any_size() {
     let world = World::new();
     let _core = world.attach();
-    let unit = Event::<(), (), Host>::new("Test.Unit", None);
+    let unit = Event::<(), (), Host>::new("Test.Unit", None).open();
     let id = unit.install(Handler::trusted(|(): &()| ())).unwrap();
     assert_eq!(unit.raise(&()), Ok(()));
     unit.remove(id).unwrap();
-    let large = Event::<u64, [u64; 100], Host>::new("Test.Large", None);
+    let large = Event::<u64, [u64; 100], Host>::new("Test.Large", None).open();
     let ids = [1, 2]
         .map(|factor| large.install(Handler::trusted(move |number: &u64| [number * factor; 100])).unwrap());
     assert_eq!(large.raise(&21), Ok([42; 100]));

@@ -39,7 +39,7 @@ fn with_nothing_retired_the_housekeeper_is_idle() {
 fn what_was_replaced_goes_after_a_grace_period_and_not_before() {
     let world = World::new();
     let _core = world.attach();
-    let (event, census) = (Plain::new("Test.Grace", None), Census::default());
+    let (event, census) = (Plain::new("Test.Grace", None).open(), Census::default());
     let id = event.install(counted(&census)).unwrap();
     event.remove(id).unwrap();
     assert_eq!((census.alive(), world.retired().len(), world.summons()), (1, 1, 2));
@@ -57,7 +57,7 @@ fn what_was_replaced_goes_after_a_grace_period_and_not_before() {
 fn nothing_goes_while_another_core_is_inside() {
     let world = World::new();
     let _core = world.attach();
-    let (event, census) = (Plain::new("Test.Inside", None), Census::default());
+    let (event, census) = (Plain::new("Test.Inside", None).open(), Census::default());
     let (entered, is_inside) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -91,7 +91,7 @@ fn a_halted_core_delays_nobody_and_wakes_in_the_present() {
     let _core = world.attach();
     let mut other = world.core();
     let census = Census::default();
-    let event = Plain::new("Test.Halted", None);
+    let event = Plain::new("Test.Halted", None).open();
     other.dispatcher().halt();
     event.remove(event.install(counted(&census)).unwrap()).unwrap();
     world.drain();
@@ -110,7 +110,7 @@ fn a_halted_core_delays_nobody_and_wakes_in_the_present() {
 fn actions_wait_for_a_grace_period_and_run_in_order() {
     let world = World::new();
     let _core = world.attach();
-    let (event, order) = (Plain::new("Test.Action", None), Arc::new(Mutex::new(Vec::new())));
+    let (event, order) = (Plain::new("Test.Action", None).open(), Arc::new(Mutex::new(Vec::new())));
     let seen = order.clone();
     let id = event
         .install(Handler::trusted(move |number: &u32| {
@@ -152,7 +152,7 @@ fn an_action_may_put_off_another() {
 fn closures_are_dropped_by_the_housekeeper_alone() {
     let world = World::new();
     let _core = world.attach();
-    let (event, census) = (Plain::new("Test.Slow", None), Census::default());
+    let (event, census) = (Plain::new("Test.Slow", None).open(), Census::default());
     let id = event.install(counted(&census)).unwrap();
     let is_gone = Arc::new(AtomicBool::new(false));
     let (seen, observed) = (is_gone.clone(), census.clone());
@@ -168,7 +168,7 @@ fn closures_are_dropped_by_the_housekeeper_alone() {
 fn memory_and_participants_come_back_to_what_they_were() {
     let world = World::new();
     let _core = world.attach();
-    let (event, census) = (Plain::new("Test.Baseline", Some(|number| *number)), Census::default());
+    let (event, census) = (Plain::new("Test.Baseline", Some(|number| *number)).open(), Census::default());
     let rounds = if cfg!(miri) { 3 } else { 200 };
     world.drain();
     let before = world.epochs().participants();

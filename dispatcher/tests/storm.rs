@@ -169,7 +169,7 @@ fn strand(storm: &'static Storm, core: HostCore, seed: u64) {
 fn storm(seed: u64, length: Duration, most_sets: usize) {
     let world = World::with_participants(64);
     let storm: &'static Storm = Box::leak(Box::new(Storm {
-        event: Event::new("Test.Storm", None),
+        event: Event::new("Test.Storm", None).open(),
         census: Census::default(),
         history: Mutex::new(History { sets: vec![vec![]], ..History::default() }),
         settled: AtomicUsize::new(0),

@@ -17,7 +17,7 @@ use std::{
     thread,
 };
 
-use dispatcher::{Border, DomainState, Event, Handler, Processor, enter, retire::RetireList};
+use dispatcher::{Border, DomainState, Event, Handler, Passage, Processor, enter, retire::RetireList};
 use slot::Slot;
 
 /// A processor without a housekeeper: what was retired stays, and is found in the list by leak checks.
@@ -38,8 +38,12 @@ unsafe impl Processor for Bare {
         TOP.set(border);
     }
 
-    fn stack_left() -> usize {
-        1 << 20
+    fn has_room(_border: &Border) -> bool {
+        true
+    }
+
+    fn core_id() -> usize {
+        0
     }
 
     fn masked<T>(body: impl FnOnce() -> T) -> T {
@@ -57,11 +61,21 @@ unsafe impl Processor for Bare {
     }
 
     fn summon_keeper() {}
+
+    fn wait_until(_is_done: &dyn Fn() -> bool) {
+        unreachable!("nothing here waits")
+    }
+
+    fn now_ns() -> u64 {
+        0
+    }
+
+    fn keep_ticking(_until_ns: u64) {}
 }
 
 #[test]
 fn plans_and_closures_keep_their_provenance() {
-    static EVENT: Event<u32, u32, Bare> = Event::new("Test.Strict", Some(|number| *number));
+    static EVENT: Event<u32, u32, Bare> = Event::new("Test.Strict", Some(|number| *number)).open();
     let own = String::from("own");
     let first = EVENT.install(Handler::trusted(move |number: &u32| number + own.len() as u32)).unwrap();
     let second = EVENT
@@ -92,14 +106,14 @@ fn borders_find_those_below() {
         unsafe { result.cast::<usize>().write(borders.len()) };
         if borders.len() < 3 {
             // SAFETY: as the test does.
-            unsafe { enter::<Bare>(Border::new(), domain, depth, ptr::null(), args, result) }.unwrap();
+            unsafe { enter::<Bare>(Passage::Call, domain, depth, ptr::null(), args, result) }.unwrap();
         }
     }
     let (domain, mut count) = (DomainState::new(4), 0_usize);
     // SAFETY: the code takes a domain and writes a count.
     let entered = unsafe {
         enter::<Bare>(
-            Border::base(),
+            Passage::Base,
             &domain,
             depth,
             ptr::null(),

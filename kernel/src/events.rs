@@ -13,10 +13,10 @@ use spindle::demo::{Heard, Hello};
 use crate::strands::Cpu;
 
 /// `Demo.Hello`: to play with.
-pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>::NAME, None);
+pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>::NAME, None).open();
 
 /// `Demo.Heard`: a handler of `Demo.Hello` says that it was called. The intrinsic handler counts.
-pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear));
+pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear)).open();
 
 /// Every event, by its number less one: no number is zero.
 static EVENTS: [&dyn KernelEvent; 2] = [&HELLO, &HEARD];

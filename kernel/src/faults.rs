@@ -6,7 +6,7 @@
 use x86_64::{VirtAddr, structures::idt::ExceptionVector};
 
 use crate::{
-    backtrace, domains, memory, panic,
+    backtrace, cores, domains, memory, panic,
     strands::Cpu,
     symbols::Code,
     trap::{self, Fault, Frame, Handled},
@@ -20,6 +20,7 @@ const REACH: u64 = 2 * 4096;
 pub fn init() {
     trap::set_fault_filter(filter);
     trap::set_short_stack_filter(end_short_of_stack);
+    cores::set_late_filter(domains::end_late);
 }
 
 /// An interrupt found a strand with no room for it, so that nobody else could have the core. If a domain's

@@ -12,7 +12,7 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use dispatcher::{Border, DomainState, Processor, landing};
+use dispatcher::{Border, DomainState, Passage, Processor, landing};
 use sched::{Builder, CoreSet, Machine, State};
 use spin::LazyLock;
 
@@ -173,7 +173,7 @@ pub fn guarded(builder: Builder, body: impl FnOnce() + Send + 'static) -> Handle
         // kernel's own, which never goes.
         let entered = unsafe {
             dispatcher::enter::<Cpu>(
-                Border::base(),
+                Passage::Base,
                 &TESTS,
                 call_once(&body),
                 ptr::from_mut(&mut body).cast_const().cast(),

@@ -16,8 +16,9 @@ use crate::{
 
 /// How long a strand keeps its core while equals wait, in nanoseconds.
 pub const QUANTUM_NS: u64 = 10_000_000;
-/// How often a core looks whether it can repin, while somebody waits for it, in nanoseconds.
-pub const REPIN_TICK_NS: u64 = 1_000_000;
+/// How often a core looks whether it can repin, while somebody waits for it, and whether a time bound
+/// has passed, while something runs that has one, in nanoseconds.
+pub const TICK_NS: u64 = 1_000_000;
 
 /// When to try again to preempt a strand that could not be, in nanoseconds.
 pub const RETRY_NS: u64 = 200_000;
@@ -52,6 +53,10 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) since: u64,
     /// Somebody waits for this core to repin, and it was inside when it was asked.
     pub(crate) must_repin: bool,
+    /// Until when something with a time bound may run here; past when nothing does.
+    pub(crate) bounded_until: u64,
+    /// When the timer goes off, if it is set.
+    pub(crate) timer: Option<u64>,
 }
 
 impl<M: Machine> Core<M> {
@@ -72,6 +77,8 @@ impl<M: Machine> Core<M> {
                 slice_end: 0,
                 since: 0,
                 must_repin: false,
+                bounded_until: 0,
+                timer: None,
             }),
         }
     }
@@ -129,6 +136,7 @@ impl<M: Machine> Core<M> {
         // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
+        let is_bounded = local.bounded_until > 0;
         let is_wanted = self.ticking.decide(|| !self.queue.lock().is_empty());
         let sleeper = self.timers.lock().next();
         // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
@@ -136,8 +144,11 @@ impl<M: Machine> Core<M> {
         let is_due = self.is_due.load(Ordering::Relaxed);
         let slice = (is_wanted && !is_idle)
             .then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
-        let repin = must_repin.then(|| M::now_ns() + REPIN_TICK_NS);
-        M::set_timer([sleeper, slice, repin].into_iter().flatten().min());
+        let tick = (must_repin || is_bounded).then(|| M::now_ns() + TICK_NS);
+        let deadline = [sleeper, slice, tick].into_iter().flatten().min();
+        // SAFETY: as above.
+        unsafe { self.local() }.timer = deadline;
+        M::set_timer(deadline);
     }
 }
 

@@ -301,8 +301,24 @@ unsafe impl Processor for HostMachine {
         Host::set_top(border);
     }
 
-    fn stack_left() -> usize {
-        Host::stack_left()
+    fn has_room(border: &Border) -> bool {
+        Host::has_room(border)
+    }
+
+    fn core_id() -> usize {
+        CORE.get()
+    }
+
+    fn now_ns() -> u64 {
+        u64::try_from(world().start.elapsed().as_nanos()).expect("it has run for less than 500 years")
+    }
+
+    fn wait_until(is_done: &dyn Fn() -> bool) {
+        crate::wait_until::<Self>(is_done);
+    }
+
+    fn keep_ticking(until_ns: u64) {
+        crate::keep_ticking::<Self>(until_ns);
     }
 
     fn masked<T>(body: impl FnOnce() -> T) -> T {
@@ -333,10 +349,6 @@ unsafe impl Machine for HostMachine {
 
     fn scheduler() -> &'static Scheduler<Self> {
         &world().scheduler
-    }
-
-    fn core_id() -> usize {
-        CORE.get()
     }
 
     fn prepare(_stack: &mut HostStack, entry: extern "C" fn() -> !) -> usize {
@@ -372,10 +384,6 @@ unsafe impl Machine for HostMachine {
 
     fn kick(core: usize) {
         interrupt(core, KICK);
-    }
-
-    fn now_ns() -> u64 {
-        u64::try_from(world().start.elapsed().as_nanos()).expect("it has run for less than 500 years")
     }
 
     fn set_timer(deadline_ns: Option<u64>) {

@@ -62,6 +62,6 @@ pub use crate::{
     scheduler::Scheduler,
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
-    switch::{on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
-    wait::{block, block_until, current, sleep_ns, unblock},
+    switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    wait::{block, block_until, current, sleep_ns, unblock, wait_until},
 };

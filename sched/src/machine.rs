@@ -21,9 +21,6 @@ pub unsafe trait Machine: Processor + Sized {
     /// The one scheduler.
     fn scheduler() -> &'static Scheduler<Self>;
 
-    /// This core's number. Means something only while interrupts are masked.
-    fn core_id() -> usize;
-
     /// Lays out a fresh stack so that switching to the returned stack pointer calls `entry` with
     /// interrupts masked.
     fn prepare(stack: &mut Self::Stack, entry: extern "C" fn() -> !) -> usize;
@@ -35,7 +32,7 @@ pub unsafe trait Machine: Processor + Sized {
     }
 
     /// From here on the running strand's stack ends at `bottom`, for
-    /// [`Processor::stack_left`]. Interrupts are masked.
+    /// [`Processor::has_room`]. Interrupts are masked.
     fn set_stack_bottom(bottom: usize) {
         let _ = bottom;
     }
@@ -57,9 +54,6 @@ pub unsafe trait Machine: Processor + Sized {
 
     /// Interrupts core `core`, so that it calls [`on_kick`](crate::on_kick). Does not wait.
     fn kick(core: usize);
-
-    /// Nanoseconds since boot; does not go back on one core.
-    fn now_ns() -> u64;
 
     /// Asks for a timer interrupt on this core at `deadline_ns`, or for none. Replaces what was asked
     /// for before.

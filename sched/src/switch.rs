@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use dispatcher::Departure;
 
 use crate::{
-    core::{Core, QUANTUM_NS},
+    core::{Core, QUANTUM_NS, TICK_NS},
     machine::Machine,
     strand::{Priority, State, Strand},
 };
@@ -173,7 +173,11 @@ pub fn on_timer<M: Machine>() {
     }
     // SAFETY: on this core, masked; used no more before `arm`.
     let local = unsafe { core.local() };
+    local.timer = None;
     local.must_repin = local.must_repin && !local.dispatcher.nudged::<M>();
+    if !dispatcher::bound::is_bounded::<M>() {
+        local.bounded_until = 0;
+    }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
         local.slice_end = now + QUANTUM_NS;
@@ -182,6 +186,21 @@ pub fn on_timer<M: Machine>() {
         }
     }
     core.arm();
+}
+
+/// For [`dispatcher::Processor::keep_ticking`]. While the timer is going to go off soon anyway, it is
+/// left alone.
+pub fn keep_ticking<M: Machine>(until_ns: u64) {
+    M::masked(|| {
+        let core = M::core();
+        let soon = M::now_ns() + TICK_NS;
+        // SAFETY: on this core, masked; used no more before `arm`.
+        let local = unsafe { core.local() };
+        local.bounded_until = local.bounded_until.max(until_ns);
+        if local.timer.is_none_or(|timer| timer > soon) {
+            core.arm();
+        }
+    });
 }
 
 /// A kick's interrupt, after it was acknowledged: there may be something better to run.

@@ -44,7 +44,7 @@ pub(crate) fn make_runnable<M: Machine>(strand: Arc<Strand<M>>) {
     M::unpreempted(|| M::masked(|| M::scheduler().enqueue(strand)));
 }
 
-/// As [`block`], but no longer than until `deadline_ns`, on the clock of [`Machine::now_ns`].
+/// As [`block`], but no longer than until `deadline_ns`, on the clock of [`dispatcher::Processor::now_ns`].
 #[track_caller]
 pub fn block_until<M: Machine>(deadline_ns: u64) {
     let this = current::<M>();
@@ -56,6 +56,17 @@ pub fn block_until<M: Machine>(deadline_ns: u64) {
     });
     block::<M>();
     M::masked(|| core.timers.lock().remove(deadline_ns, this.id));
+}
+
+/// How long a strand that waits for a condition sleeps between two looks, in nanoseconds.
+const LOOK_NS: u64 = 500_000;
+
+/// For [`dispatcher::Processor::wait_until`].
+#[track_caller]
+pub fn wait_until<M: Machine>(is_done: &dyn Fn() -> bool) {
+    while !is_done() {
+        block_until::<M>(M::now_ns() + LOOK_NS);
+    }
 }
 
 /// Sleeps for so many nanoseconds, at least.

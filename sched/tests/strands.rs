@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dispatcher::{Event, Handler, host::is_preemptible};
+use dispatcher::{Event, Handler, Processor, host::is_preemptible};
 use sched::{
     Builder, CoreSet, Machine, Mutex, Priority, SpawnError, Strand, block, block_until,
     core::QUANTUM_NS,
@@ -415,7 +415,7 @@ fn wake_storm() {
 /// Handlers that block and are preempted on real queues, while the housekeeper destroys.
 #[test]
 fn handlers_sleep_and_move_and_everything_goes() {
-    static EVENT: Event<usize, usize, HostMachine> = Event::new("Test.Sleep", Some(|_| 0));
+    static EVENT: Event<usize, usize, HostMachine> = Event::new("Test.Sleep", Some(|_| 0)).open();
     run(3, || {
         let (alive, count) = (Arc::new(()), rounds(200));
         let raisers: Vec<_> = (0..4)

@@ -1,20 +1,54 @@
 //! Where frames cannot be dropped: a plain call, and a cut that cannot be made.
 
-use crate::{border::Border, handler::Code};
+use core::{mem::MaybeUninit, sync::atomic::Ordering};
+
+use crate::{
+    border::Border,
+    plan::{Entry, Word},
+};
 
 /// # Safety
 ///
-/// As for [`super::land`].
-pub(super) unsafe fn land(
-    _border: *const Border,
-    code: Code,
-    closure: *const (),
+/// As for any [`Direct`](crate::plan::Direct): the entry is foreign and covered by the border.
+pub(crate) unsafe extern "C" fn land(entry: *const Entry, args: *const (), border: *const Border) -> Word {
+    // SAFETY: by the contract.
+    let room = unsafe { &*border }.room.get();
+    // SAFETY: passed on.
+    unsafe { call(entry, args, border, room.cast()) };
+    // SAFETY: the room is this strand's, and nobody refers into it.
+    let value = unsafe { room.cast::<MaybeUninit<u64>>().read() };
+    Word::from_bits(value)
+}
+
+/// # Safety
+///
+/// As for [`land`]; the border's room points to where the result goes.
+pub(crate) unsafe extern "C" fn land_wide(
+    entry: *const Entry,
     args: *const (),
-    result: *mut (),
-) -> usize {
-    // SAFETY: the caller vouches for the four of them.
-    unsafe { code(closure, args, result) };
-    0
+    border: *const Border,
+) -> Word {
+    // SAFETY: by the contract.
+    let room = unsafe { &*border }.room.get();
+    // SAFETY: by the contract it was set.
+    let result = unsafe { room.read().assume_init() };
+    // SAFETY: passed on.
+    unsafe { call(entry, args, border, result) };
+    Word::nothing()
+}
+
+/// # Safety
+///
+/// As for [`land`]; `result` is where the result goes.
+unsafe fn call(entry: *const Entry, args: *const (), border: *const Border, result: *mut ()) {
+    // SAFETY: by the contract.
+    let (entry, border) = unsafe { (&*entry, &*border) };
+    if entry.domain().is_some_and(|domain| !domain.is_open()) {
+        return super::refuse(border);
+    }
+    border.landing.set(MaybeUninit::new(0));
+    // SAFETY: the code of a handler of this event, by the contract.
+    unsafe { (entry.code)(entry.closure, args, result) }
 }
 
 /// # Safety
@@ -22,4 +56,9 @@ pub(super) unsafe fn land(
 /// None is needed: it does nothing but stop.
 pub(super) unsafe fn cut(_border: *mut Border) -> ! {
     unimplemented!("no landing for this processor can be cut")
+}
+
+pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) -> bool {
+    // Relaxed: read by this core alone.
+    border.via.load(Ordering::Relaxed).addr() & BITS == 0
 }

@@ -1,46 +1,78 @@
 //! The landing for the System V calling convention on x86-64.
 
-use core::{arch::naked_asm, mem::offset_of};
+use core::{
+    arch::{asm, naked_asm},
+    mem::offset_of,
+};
 
-use crate::{border::Border, handler::Code};
+use crate::{
+    border::Border,
+    domain::DomainState,
+    plan::{Entry, Word},
+};
 
-const _: () = assert!(offset_of!(Border, landing) == 0, "the assembly below counts on it");
-
-/// Arguments arrive in rdi, rsi, rdx, rcx, r8 and leave, shifted by two, in rdi, rsi, rdx.
+/// Defines a landing; `$room` loads rdx with where the result goes, from rdx, the border.
 ///
-/// # Safety
-///
-/// As for [`super::land`].
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn land(
-    border: *const Border,
-    code: Code,
-    closure: *const (),
-    args: *const (),
-    result: *mut (),
-) -> usize {
-    naked_asm!(
-        "push rbp",
-        "mov rbp, rsp", // keeps the chain of frames whole for backtraces
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "push rdi", // the border; with it the stack is aligned for the call
-        "mov [rdi], rsp",
-        "mov rax, rsi",
-        "mov rdi, rdx",
-        "mov rsi, rcx",
-        "mov rdx, r8",
-        "call rax",
-        "pop rdi",
-        "mov qword ptr [rdi], 0",
-        "add rsp, 40", // rbx and r12 to r15 are the callee's to keep, and it kept them
-        "pop rbp",
-        "xor eax, eax",
-        "ret",
-    )
+/// Entry, arguments and border arrive in rdi, rsi, rdx. The code wants closure, arguments and result in
+/// the same registers, so that the arguments stay where they are.
+macro_rules! landing {
+    ($(#[$attribute:meta])* $name:ident, $room:literal) => {
+        $(#[$attribute])*
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name(
+            entry: *const Entry,
+            args: *const (),
+            border: *const Border,
+        ) -> Word {
+            naked_asm!(
+                "push rbp",
+                "mov rbp, rsp", // keeps the chain of frames whole for backtraces
+                "push rbx",
+                "push r12",
+                "push r13",
+                "push r14",
+                "push r15",
+                "push rdx", // the border; with it the stack is aligned for the call
+                "mov rax, [rdi + {DOMAIN}]",
+                "cmp byte ptr [rax + {CLOSED}], 0",
+                "jne 2f",
+                "mov [rdx + {LANDING}], rsp",
+                "mov rax, [rdi + {CODE}]",
+                "mov rdi, [rdi + {CLOSURE}]",
+                $room,
+                "call rax",
+                "pop rdx",
+                "mov rax, [rdx + {ROOM}]",
+                "leave", // rbx and r12 to r15 are the callee's to keep, and it kept them
+                "ret",
+                "2:",
+                "mov rdi, rdx",
+                "call {refuse}",
+                "leave",
+                "ret",
+                DOMAIN = const offset_of!(Entry, domain),
+                CODE = const offset_of!(Entry, code),
+                CLOSURE = const offset_of!(Entry, closure),
+                CLOSED = const DomainState::CLOSED,
+                LANDING = const offset_of!(Border, landing),
+                ROOM = const offset_of!(Border, room),
+                refuse = sym super::refuse,
+            )
+        }
+    };
+}
+
+landing! {
+    /// # Safety
+    ///
+    /// As for any [`Direct`](crate::plan::Direct): the entry is foreign and covered by the border.
+    land, "add rdx, {ROOM}"
+}
+landing! {
+    /// # Safety
+    ///
+    /// As for [`land`]; the border's room points to where the result goes.
+    land_wide, "mov rdx, [rdx + {ROOM}]"
 }
 
 /// # Safety
@@ -49,17 +81,35 @@ pub(super) unsafe extern "C" fn land(
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn cut(border: *mut Border) -> ! {
     naked_asm!(
-        "mov rsp, [rdi]",
-        "pop rdi",
-        "mov qword ptr [rdi], 0",
+        "mov rsp, [rdi + {LANDING}]",
+        "pop rdx",
         "pop r15",
         "pop r14",
         "pop r13",
         "pop r12",
         "pop rbx",
         "pop rbp",
-        "mov eax, 1",
         "cld",
         "ret",
+        LANDING = const offset_of!(Border, landing),
     )
+}
+
+/// Two instructions; of an atomic load the compiler makes three.
+#[inline(always)]
+pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) -> bool {
+    const { assert!(BITS < 128, "one byte is tested") };
+    // SAFETY: reads one byte of the border, which interrupts on this core may change.
+    unsafe {
+        asm!(
+            "test byte ptr [{border} + {WORD}], {BITS}",
+            "jnz {disturbed}",
+            border = in(reg) border,
+            WORD = const WORD,
+            BITS = const BITS,
+            disturbed = label { return false },
+            options(nostack, readonly),
+        );
+    }
+    true
 }

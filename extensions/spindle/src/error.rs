@@ -29,10 +29,14 @@ pub enum Error {
     Context = 10,
     /// The spindle's own procedures failed, for a reason of its own.
     Failed = 11,
+    /// The event's owner forbids it.
+    Denied = 12,
+    /// The wishes for an order among handlers contradict each other.
+    Order = 13,
 }
 
 impl Error {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Unbound,
         Self::OutOfMemory,
         Self::BadArgument,
@@ -44,6 +48,8 @@ impl Error {
         Self::Limit,
         Self::Context,
         Self::Failed,
+        Self::Denied,
+        Self::Order,
     ];
 }
 
@@ -61,6 +67,8 @@ impl fmt::Display for Error {
             Self::Limit => "a limit was reached",
             Self::Context => "must not be called here",
             Self::Failed => "the spindle gave up",
+            Self::Denied => "the event's owner forbids it",
+            Self::Order => "the wishes for an order contradict each other",
         })
     }
 }

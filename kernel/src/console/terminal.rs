@@ -39,7 +39,7 @@ impl Terminal for Serial {
     }
 
     fn read_byte_within(&mut self, timeout_ms: u32) -> Option<u8> {
-        use sched::Machine;
+        use dispatcher::Processor;
 
         let deadline = Cpu::now_ns() + u64::from(timeout_ms) * 1_000_000;
         loop {

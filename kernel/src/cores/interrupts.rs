@@ -12,6 +12,7 @@ use crate::{exit, serial};
 static ON_TIMER: Hook<fn()> = Hook::new();
 static ON_KICK: Hook<fn()> = Hook::new();
 static LAST: Hook<fn()> = Hook::new();
+static LATE: Hook<fn(&mut Frame)> = Hook::new();
 
 /// What the scheduler does in interrupts, masked, each time after the acknowledgement.
 pub struct Scheduler {
@@ -28,6 +29,18 @@ pub fn set_scheduler(scheduler: Scheduler) {
     ON_TIMER.set(scheduler.timer);
     ON_KICK.set(scheduler.kick);
     LAST.set(scheduler.last);
+}
+
+/// `filter` sees what each timer interrupt and each call of another core interrupted, and may change where
+/// that goes on.
+pub fn set_late_filter(filter: fn(&mut Frame)) {
+    LATE.set(filter);
+}
+
+fn look_at(frame: &mut Frame) {
+    if let Some(filter) = LATE.get() {
+        filter(frame);
+    }
 }
 
 fn run(hook: &Hook<fn()>) {
@@ -47,10 +60,11 @@ pub(super) fn install() {
     trap::set_handler(trap::NMI, nmi);
 }
 
-fn timer(_frame: &mut Frame) {
+fn timer(frame: &mut Frame) {
     count(&local().ticks);
     end_of_interrupt();
     run(&ON_TIMER);
+    look_at(frame);
     run(&LAST);
 }
 
@@ -61,10 +75,11 @@ fn kick(_frame: &mut Frame) {
     run(&LAST);
 }
 
-fn call(_frame: &mut Frame) {
+fn call(frame: &mut Frame) {
     count(&local().calls);
     smp::call::serve();
     end_of_interrupt();
+    look_at(frame);
 }
 
 fn serial_input(_frame: &mut Frame) {

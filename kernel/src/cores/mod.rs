@@ -20,7 +20,7 @@ mod tests;
 pub mod vectors;
 pub mod words;
 
-pub use interrupts::{Scheduler, set_scheduler};
+pub use interrupts::{Scheduler, set_late_filter, set_scheduler};
 pub use local::{Local, area};
 pub use machine::topology;
 pub use smp::{CoreArea, core_id};

@@ -8,7 +8,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicUsize},
 };
 
-use dispatcher::Border;
+use dispatcher::{Border, plan::LEAST_STACK};
 
 use super::{CoreArea, Local};
 
@@ -20,6 +20,8 @@ pub struct Words {
     top: AtomicPtr<Border>,
     /// The lowest address of the running strand's stack.
     stack_bottom: AtomicUsize,
+    /// Above it by what a handler must find. A border below this one cannot be opened.
+    stack_limit: AtomicUsize,
     /// How many times over the running strand must not be preempted.
     unpreempted: AtomicUsize,
 }
@@ -28,6 +30,7 @@ const WORDS: usize = offset_of!(CoreArea<Local>, local.words);
 const TOP: usize = WORDS + offset_of!(Words, top);
 /// Where the running strand's stack ends, from GS on: for the way into interrupts.
 pub const STACK_BOTTOM: usize = WORDS + offset_of!(Words, stack_bottom);
+const STACK_LIMIT: usize = WORDS + offset_of!(Words, stack_limit);
 const UNPREEMPTED: usize = WORDS + offset_of!(Words, unpreempted);
 
 impl Words {
@@ -36,6 +39,7 @@ impl Words {
         Self {
             top: AtomicPtr::new(ptr::null_mut()),
             stack_bottom: AtomicUsize::new(0),
+            stack_limit: AtomicUsize::new(0),
             unpreempted: AtomicUsize::new(0),
         }
     }
@@ -68,11 +72,33 @@ pub fn stack_left() -> usize {
     left
 }
 
-/// Sets where the running strand's stack ends.
+/// Is there stack enough for a handler below `border`, which lies on the running strand's stack?
+#[inline(always)]
+pub fn has_room(border: &Border) -> bool {
+    // SAFETY: as above; reads one word.
+    unsafe {
+        asm!(
+            "cmp {border}, gs:[{STACK_LIMIT}]",
+            "jb {short}",
+            border = in(reg) border,
+            STACK_LIMIT = const STACK_LIMIT,
+            short = label { return false },
+            options(nostack, readonly),
+        );
+    }
+    true
+}
+
+/// Sets where the running strand's stack ends. Interrupts are masked.
 pub fn set_stack_bottom(bottom: usize) {
     // SAFETY: as above.
     unsafe {
         asm!("mov gs:[{}], {}", const STACK_BOTTOM, in(reg) bottom, options(nostack, preserves_flags));
+    }
+    let limit = bottom + LEAST_STACK;
+    // SAFETY: as above.
+    unsafe {
+        asm!("mov gs:[{}], {}", const STACK_LIMIT, in(reg) limit, options(nostack, preserves_flags));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use core::{arch::asm, fmt, sync::atomic::Ordering};
 
-use dispatcher::{Border, Processor, landing};
+use dispatcher::{Border, Processor, bound, landing};
 
 use super::{domain::with_running, retire};
 use crate::{
@@ -30,9 +30,12 @@ pub fn end_by_panic(message: &str) {
     }
 }
 
-/// Cuts the call into a domain that has failed elsewhere: every call of the core is a point at which
-/// its code goes on no more. Returns if it has not failed. The caller holds nothing.
+/// Cuts the call into a domain that has failed elsewhere, or whose time is over: every call of the core
+/// is a point at which its code goes on no more. Returns if neither is so. The caller holds nothing.
 pub fn cut_the_dead() {
+    if bound::is_late::<Cpu>() && open_landing().is_some() {
+        end(LATE);
+    }
     // Relaxed: see `end`.
     let has_failed = with_running(|domain| domain.has_failed.load(Ordering::Relaxed));
     if has_failed == Some(true) && open_landing().is_some() {
@@ -77,16 +80,44 @@ pub fn end_by_fault(frame: &mut Frame, fault: Fault, has_overflowed: bool) -> bo
     if !layout::SPINDLES.contains(&frame.rip) {
         return false;
     }
+    // The rest is done on the strand's own stack.
+    let (place, what) = (frame.rip, fault.exception as u64 | u64::from(has_overflowed) << 8);
+    if !go_on_below(frame, after_fault as *const ()) {
+        return false;
+    }
+    (frame.rdi, frame.rsi, frame.rdx) = (place, what, fault.address.unwrap_or(0));
+    true
+}
+
+const LATE: fmt::Arguments<'_> = format_args!("ran longer than its bound");
+
+/// An interrupt has stopped this. If it is the code of a domain that has failed elsewhere, or whose time
+/// is over, it goes on at its landing instead. Interrupts masked.
+pub fn end_late(frame: &mut Frame) {
+    if !layout::SPINDLES.contains(&frame.rip) {
+        // Trusted code is never cut, and comes by `cut_the_dead` before it returns.
+        return;
+    }
+    // Relaxed: see `end`.
+    let has_failed = with_running(|domain| domain.has_failed.load(Ordering::Relaxed)) == Some(true);
+    if has_failed || bound::is_late::<Cpu>() {
+        go_on_below(frame, after_late as *const ());
+    }
+}
+
+/// Where a strand goes on whose spindle was late, or dead.
+extern "C" fn after_late() -> ! {
+    end(LATE)
+}
+
+/// Makes what was interrupted, a domain's code, go on with `next` just below its landing: all that was
+/// there belongs to the code that failed. Says whether there is a landing.
+fn go_on_below(frame: &mut Frame, next: *const ()) -> bool {
     let Some(stack) = open_landing().and_then(Border::landing_stack) else {
         return false;
     };
-    // The rest is done on the strand's own stack, just below the landing: all that was there belongs
-    // to the code that failed.
-    frame.rdi = frame.rip;
-    frame.rsi = fault.exception as u64 | u64::from(has_overflowed) << 8;
-    frame.rdx = fault.address.unwrap_or(0);
     frame.rsp = below(stack) as u64;
-    frame.rip = after_fault as *const () as u64;
+    frame.rip = next as u64;
     // A copy towards lower addresses may have been under way, and all other code counts on the
     // direction flag's being clear.
     frame.rflags &= !DIRECTION;

@@ -7,7 +7,7 @@ use alloc::{
 };
 use core::{fmt, ops::Range};
 
-use dispatcher::{Border, EnterError};
+use dispatcher::{EnterError, Passage};
 use object::{Object, ObjectError};
 use spindle::{Error, Status};
 
@@ -167,7 +167,7 @@ fn run_start(domain: &Domain, start: usize) -> Result<(), LoadError> {
     // which nobody retires a domain.
     let entered = unsafe {
         dispatcher::enter::<Cpu>(
-            Border::new(),
+            Passage::Call,
             &domain.state,
             call_start,
             start,

@@ -32,7 +32,7 @@ mod table;
 mod tests;
 
 pub use domain::Domain;
-pub use failure::end_by_fault;
+pub use failure::{end_by_fault, end_late};
 #[cfg(feature = "ktest")]
 pub use load::{LoadError, load_object};
 pub use load::{load, spindles};

@@ -13,7 +13,7 @@ use core::{
 };
 
 use dispatcher::{
-    BindingId, InstallError, Processor, RaiseError,
+    BindingId, InstallError, Processor, RaiseError, context,
     handler::{Code, RawHandler},
 };
 use sched::Machine;
@@ -23,7 +23,7 @@ use super::{
     domain::{Domain, with_running},
     failure,
 };
-use crate::{events, println, strands::Cpu};
+use crate::{cores::words, events, println, strands::Cpu};
 
 /// The longest that a sleeper does not look whether its domain is being retired, in nanoseconds.
 const LONGEST_NAP_NS: u64 = 20_000_000;
@@ -36,7 +36,7 @@ const LEAST_STACK: usize = 8 * 1024;
 /// A caller whose domain has failed meanwhile, on another core, goes no further.
 fn enter() -> Result<(), Error> {
     failure::cut_the_dead();
-    if Cpu::stack_left() < LEAST_STACK { Err(Error::OutOfStack) } else { Ok(()) }
+    if words::stack_left() < LEAST_STACK { Err(Error::OutOfStack) } else { Ok(()) }
 }
 
 /// Runs `body` for the domain that calls, if there is one and it has left stack for it.
@@ -87,11 +87,16 @@ pub extern "C" fn cores(result: *mut u32) -> Status {
     answer(result, |_| Ok(Cpu::scheduler().core_count() as u32))
 }
 
+/// May the strand that calls block here?
+fn may_block() -> bool {
+    Cpu::is_preemptible() && context::might_sleep::<Cpu>().is_ok()
+}
+
 pub extern "C" fn sleep(nanoseconds: u64) -> Status {
     if let Err(error) = enter() {
         return Err(error).into();
     }
-    if !Cpu::is_preemptible() {
+    if !may_block() {
         return Err(Error::Context).into();
     }
     let deadline = Cpu::now_ns().saturating_add(nanoseconds);
@@ -114,7 +119,7 @@ pub extern "C" fn yield_now() -> Status {
     if let Err(error) = enter() {
         return Err(error).into();
     }
-    if !Cpu::is_preemptible() {
+    if !may_block() {
         return Err(Error::Context).into();
     }
     sched::yield_now::<Cpu>();
@@ -124,6 +129,7 @@ pub extern "C" fn yield_now() -> Status {
 
 pub extern "C" fn install(event: usize, code: usize, closure: usize, result: *mut u64) -> Status {
     answer(result, |domain| {
+        context::might_raise::<Cpu>().map_err(|_| Error::Context)?;
         let event = events::by_number(event).ok_or(Error::Unbound)?;
         if !domain.has(code) {
             return Err(Error::BadArgument);
@@ -141,6 +147,7 @@ pub extern "C" fn install(event: usize, code: usize, closure: usize, result: *mu
 
 pub extern "C" fn remove(event: usize, binding: u64) -> Status {
     run(|domain| {
+        context::might_raise::<Cpu>().map_err(|_| Error::Context)?;
         let event = events::by_number(event).ok_or(Error::Unbound)?;
         event.remove(BindingId::from_number(binding), domain.id()).map_err(refused)
     })
@@ -149,10 +156,14 @@ pub extern "C" fn remove(event: usize, binding: u64) -> Status {
 
 fn refused(error: InstallError) -> Error {
     match error {
-        InstallError::TooMany => Error::Limit,
+        InstallError::TooMany | InstallError::Quota => Error::Limit,
         InstallError::OutOfMemory => Error::OutOfMemory,
         InstallError::Closed => Error::Closed,
-        InstallError::Unknown => Error::UnknownBinding,
+        InstallError::Unknown | InstallError::NoNeighbour(_) => Error::UnknownBinding,
+        InstallError::Cycle => Error::Order,
+        InstallError::BadKey => Error::BadArgument,
+        InstallError::Denied(_) => Error::Denied,
+        InstallError::WouldWaitForItself | InstallError::MustNotBlock => Error::Context,
     }
 }
 
@@ -163,9 +174,14 @@ pub extern "C" fn raise(event: usize, args: usize, result: usize) -> Status {
     let Some(event) = events::by_number(event) else {
         return Status::UNBOUND;
     };
+    if context::might_raise::<Cpu>().is_err() {
+        return Err(Error::Context).into();
+    }
     let (args, result) = (ptr::with_exposed_provenance(args), ptr::with_exposed_provenance_mut(result));
     // SAFETY: the kit passes the event's own types, as for `install`.
     let raised = unsafe { event.raise(args, result) };
+    // Its time may have run out meanwhile, or it failed elsewhere.
+    failure::cut_the_dead();
     raised
         .map_err(|error| match error {
             RaiseError::NoHandler => Error::NoHandler,

@@ -4,9 +4,10 @@
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use dispatcher::Processor;
 use dispatcher::{Handler, RaiseError};
 use object::Object;
-use sched::{Machine, State};
+use sched::State;
 use spindle::{Error, Event, demo::Hello};
 
 use super::{Domain, LoadError, all, exports, load, load_object, unload};

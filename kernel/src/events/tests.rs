@@ -11,11 +11,11 @@ use crate::{
 };
 
 /// An event without a handler of its own.
-static BARE: Event<u64, u64, Cpu> = Event::new("Test.Bare", None);
+static BARE: Event<u64, u64, Cpu> = Event::new("Test.Bare", None).open();
 /// One that has one.
-static DOUBLE: Event<u64, u64, Cpu> = Event::new("Test.Double", Some(|number| number * 2));
+static DOUBLE: Event<u64, u64, Cpu> = Event::new("Test.Double", Some(|number| number * 2)).open();
 /// One whose handler raises it again.
-static NEST: Event<u64, u64, Cpu> = Event::new("Test.Nest", None);
+static NEST: Event<u64, u64, Cpu> = Event::new("Test.Nest", None).open();
 
 /// Counts those that are alive.
 struct Citizen(Arc<AtomicUsize>);
@@ -39,14 +39,14 @@ fn raises_run_what_is_installed() {
     let first = BARE.install(Handler::trusted(|number: &u64| number + 1)).unwrap();
     assert_eq!(BARE.raise(&1), Ok(2));
     let second = BARE.install(Handler::trusted(|number: &u64| number + 10)).unwrap();
-    assert_eq!((BARE.raise(&1), BARE.any().info::<Cpu>().kind), (Ok(11), PlanKind::List));
+    assert_eq!((BARE.raise(&1), BARE.any().info::<Cpu>().kind), (Ok(11), PlanKind::Few));
     let third = DOUBLE.install(Handler::trusted(|number: &u64| number * 100)).unwrap();
     assert_eq!(DOUBLE.raise(&4), Ok(400), "the intrinsic handler first, the installed one last");
     assert_eq!(BARE.remove(second), Ok(()));
     assert_eq!((BARE.raise(&1), BARE.remove(second)), (Ok(2), Err(InstallError::Unknown)));
     assert_eq!((BARE.remove(first), DOUBLE.remove(third)), (Ok(()), Ok(())));
     assert_eq!((BARE.raise(&1), DOUBLE.raise(&4)), (Err(RaiseError::NoHandler), Ok(8)));
-    assert_eq!(BARE.any().info::<Cpu>().kind, PlanKind::Intrinsic);
+    assert_eq!(BARE.any().info::<Cpu>().kind, PlanKind::Empty);
 }
 
 #[ktest]

@@ -36,8 +36,25 @@ unsafe impl Processor for Cpu {
     }
 
     #[inline(always)]
-    fn stack_left() -> usize {
-        words::stack_left()
+    fn has_room(border: &Border) -> bool {
+        words::has_room(border)
+    }
+
+    #[inline(always)]
+    fn core_id() -> usize {
+        smp::core_id()
+    }
+
+    fn now_ns() -> u64 {
+        smp::clock::now_ns()
+    }
+
+    fn wait_until(is_done: &dyn Fn() -> bool) {
+        sched::wait_until::<Self>(is_done);
+    }
+
+    fn keep_ticking(until_ns: u64) {
+        sched::keep_ticking::<Self>(until_ns);
     }
 
     #[inline]
@@ -78,11 +95,6 @@ unsafe impl Machine for Cpu {
         &SCHEDULER
     }
 
-    #[inline(always)]
-    fn core_id() -> usize {
-        smp::core_id()
-    }
-
     fn prepare(stack: &mut Stack, entry: extern "C" fn() -> !) -> usize {
         context::prepare(stack, entry)
     }
@@ -110,10 +122,6 @@ unsafe impl Machine for Cpu {
 
     fn kick(core: usize) {
         cores::kick(core);
-    }
-
-    fn now_ns() -> u64 {
-        smp::clock::now_ns()
     }
 
     fn set_timer(deadline_ns: Option<u64>) {

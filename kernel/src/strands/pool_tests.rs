@@ -3,13 +3,13 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use dispatcher::Processor;
 use dispatcher::{Event, Handler};
-use sched::Machine;
 
 use super::{Cpu, spawn_on};
 use crate::ktest::ktest;
 
-static BUSY: Event<(), (), Cpu> = Event::new("Test.Busy", None);
+static BUSY: Event<(), (), Cpu> = Event::new("Test.Busy", None).open();
 
 /// Many times as many strands as a core has participants are nearly always inside a handler when
 /// their slices end; all of them get their turns.

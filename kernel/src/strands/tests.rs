@@ -6,6 +6,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
+use dispatcher::Processor;
 use dispatcher::{Event, Handler};
 use sched::{Builder, Machine, Priority, State};
 use x86_64::{VirtAddr, instructions::interrupts::without_interrupts};
@@ -368,7 +369,7 @@ fn mutex_excludes() {
 }
 
 /// An event for the tests of grace periods.
-static KNOCK: Event<u64, u64, Cpu> = Event::new("Test.Knock", None);
+static KNOCK: Event<u64, u64, Cpu> = Event::new("Test.Knock", None).open();
 
 /// What a handler and a test tell each other.
 #[derive(Default)]

@@ -46,11 +46,12 @@ fn show(call: &mut Call<Kernel>) -> Result<(), CommandError> {
         let by: Vec<String> = info
             .bindings
             .iter()
-            .map(|(id, domain)| {
-                let owner = match domain {
+            .map(|binding| {
+                let (id, owner) = (binding.id, binding.domain);
+                let owner = match owner {
                     None => "the core".to_owned(),
                     Some(domain) => {
-                        domains::name_of(*domain).unwrap_or_else(|| "a domain that is going".into())
+                        domains::name_of(domain).unwrap_or_else(|| "a domain that is going".into())
                     }
                 };
                 format!("{owner} ({id})")
@@ -58,8 +59,11 @@ fn show(call: &mut Call<Kernel>) -> Result<(), CommandError> {
             .collect();
         let plan = match info.kind {
             PlanKind::Intrinsic => "intrinsic",
+            PlanKind::Empty => "empty",
             PlanKind::Single => "single",
-            PlanKind::List => "list",
+            PlanKind::Few => "few",
+            PlanKind::Keyed => "keyed",
+            PlanKind::General => "general",
         };
         table.row(&[&info.name, &plan, &info.bindings.len(), &by.join(", ")]);
     }

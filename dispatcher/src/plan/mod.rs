@@ -1,0 +1,357 @@
+//! Plans: what a raise runs, compiled from an event's bindings and never changed afterwards.
+//!
+//! | kind | when | a raise |
+//! | --- | --- | --- |
+//! | intrinsic | nothing but the intrinsic handler | calls it; there is no plan (a null pointer) |
+//! | empty | nothing at all | fails |
+//! | single | one handler without conditions, or with one key | calls it straight |
+//! | few | some handlers without conditions | calls one after the other |
+//! | keyed | many handlers under values of one key | finds those that hold by one probe, among any others |
+//! | general | anything else | looks at each: guards, filters, bounds |
+//!
+//! A plan begins with an [`Entry`], and running a plan is to call that entry's code: that of the
+//! only handler, or one that runs the list (`general`, `keyed`).
+
+mod build;
+mod general;
+mod keyed;
+mod word;
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{mem::offset_of, ptr};
+
+use crate::{
+    binding::Binding,
+    border::Border,
+    domain::DomainState,
+    event::{Overrun, RaiseError},
+    guard::RawKey,
+    handler::{Code, nothing},
+    merge::RawMerge,
+    observe::Observation,
+    references::References,
+    retire::{RetireList, Retired},
+};
+
+pub use crate::processor::LEAST_STACK;
+pub(crate) use build::{Draft, Record, Shape};
+pub(crate) use general::general;
+pub(crate) use word::{Room, Word, is_narrow};
+
+/// The form in which entries are called: with themselves, the event's arguments, and the border of the
+/// raise. The result comes back as a word, or goes where the border's room points if it is wider than
+/// that. If there is none, the border says so.
+pub(crate) type Direct =
+    unsafe extern "C" fn(entry: *const Entry, args: *const (), border: *const Border) -> Word;
+
+/// What kind of plan an event has, for people to read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlanKind {
+    /// No handler but the intrinsic one: a plain call.
+    Intrinsic,
+    /// No handler at all.
+    Empty,
+    /// One handler.
+    Single,
+    /// Several, without conditions.
+    Few,
+    /// Handlers under values of a key, found by a probe.
+    Keyed,
+    /// Any mixture, looked at one by one.
+    General,
+}
+
+/// The immutable list of what a raise runs.
+#[repr(C, align(64))]
+pub(crate) struct Plan {
+    head: Entry,
+    header: Retired,
+    references: References,
+    retired: &'static RetireList,
+    kind: PlanKind,
+    merge: RawMerge,
+    /// In the order in which they run.
+    entries: Vec<Entry>,
+    index: Option<keyed::Index>,
+    /// What is observed, if the event is.
+    observed: Option<Arc<Observation>>,
+    on_overrun: Option<fn(Overrun)>,
+}
+
+/// One handler as the raise needs it, or a predicate, or a procedure outside of events.
+#[repr(C)]
+pub(crate) struct Entry {
+    direct: Direct,
+    pub(crate) closure: *const (),
+    /// Null for trusted code. Kept alive by `binding`.
+    pub(crate) domain: *const DomainState,
+    /// Of foreign code, for its landing.
+    pub(crate) code: Code,
+    /// Of a single with a key: what is called if it holds.
+    then: Direct,
+    key: (RawKey, u64),
+    traits: Traits,
+    bound_ns: u64,
+    tests: Vec<EntryTest>,
+    /// Keeps what stands above alive; none for the intrinsic handler, whose code never goes.
+    binding: Option<Arc<Binding>>,
+}
+
+/// One condition of an entry.
+enum EntryTest {
+    Key(RawKey, u64),
+    Predicate(
+        Box<Entry>,
+        #[allow(dead_code, reason = "keeps the predicate alive")] Arc<crate::guard::RawGuard>,
+    ),
+}
+
+/// What is special about an entry. Without any of it, it is just called.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Traits(u8);
+
+impl Traits {
+    /// It has guards.
+    const GUARDED: u8 = 1;
+    /// It may change the arguments.
+    const FILTER: u8 = 2;
+    /// It has a time bound.
+    const BOUNDED: u8 = 4;
+    /// It is a predicate.
+    const PREDICATE: u8 = 8;
+
+    const fn has(self, any: u8) -> bool {
+        self.0 & any != 0
+    }
+
+    const fn is_plain(self) -> bool {
+        self.0 == 0
+    }
+}
+
+// SAFETY: entries are only read after the plan was published, and what they point to may be used
+// from any core: see `Procedure`.
+unsafe impl Send for Entry {}
+// SAFETY: as above.
+unsafe impl Sync for Entry {}
+
+/// The plan of every event on which nothing stands. It is an entry and nothing else: whoever has a
+/// plan's address must not look further before he knows that it is another.
+#[repr(align(64))]
+struct EmptyPlan(#[allow(dead_code, reason = "read by way of its address")] Entry);
+
+static EMPTY: EmptyPlan = EmptyPlan(Entry {
+    direct: fail,
+    closure: ptr::null(),
+    domain: ptr::null(),
+    code: nothing,
+    then: fail,
+    key: (RawKey { offset: 0, width: 1 }, 0),
+    traits: Traits(0),
+    bound_ns: 0,
+    tests: Vec::new(),
+    binding: None,
+});
+
+/// # Safety
+///
+/// As for any [`Direct`].
+unsafe extern "C" fn fail(_entry: *const Entry, _args: *const (), border: *const Border) -> Word {
+    // SAFETY: by the contract.
+    unsafe { &*border }.fail(RaiseError::NoHandler);
+    Word::nothing()
+}
+
+impl Plan {
+    /// The plan of an event without any handler.
+    pub(crate) const fn empty() -> *mut Self {
+        (&raw const EMPTY).cast_mut().cast()
+    }
+
+    fn is_empty(plan: *const Self) -> bool {
+        ptr::eq(plan, Self::empty())
+    }
+
+    /// Runs it.
+    ///
+    /// # Safety
+    ///
+    /// `plan` was loaded from an event inside `border`, and is not null; `args` is of that event's type,
+    /// and the border's room points to room for a result if that is wide.
+    #[inline(always)]
+    pub(crate) unsafe fn run(plan: *const Self, args: *const (), border: &Border) -> Word {
+        let head = plan.cast::<Entry>();
+        // SAFETY: a plan, the empty one too, begins with an entry, and the border covers it.
+        let direct = unsafe { (*head).direct };
+        // SAFETY: passed on.
+        unsafe { direct(head, args, ptr::from_ref(border)) }
+    }
+
+    /// The entry that alone is run, if so.
+    ///
+    /// # Safety
+    ///
+    /// The plan is covered, or null.
+    pub(crate) unsafe fn only_entry<'a>(plan: *const Self) -> Option<&'a Entry> {
+        if plan.is_null() || Self::is_empty(plan) {
+            return None;
+        }
+        // SAFETY: by the contract.
+        let plan = unsafe { &*plan };
+        (plan.kind == PlanKind::Single && plan.observed.is_none()).then_some(&plan.head)
+    }
+
+    /// Hands a plan that was replaced to the housekeeper, who gives up the publisher's reference
+    /// after a grace period.
+    ///
+    /// # Safety
+    ///
+    /// `plan` is null or was published and is no longer; it is retired once.
+    pub(crate) unsafe fn retire(plan: *mut Self) {
+        if !plan.is_null() && !Self::is_empty(plan) {
+            // SAFETY: the publisher's reference keeps it alive; nobody can newly reach it, and it was
+            // not retired before.
+            unsafe { Self::send(plan) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// It is alive, on no list, and nobody can newly reach it.
+    unsafe fn send(plan: *mut Self) {
+        // SAFETY: alive.
+        let list = unsafe { &*plan }.retired;
+        // SAFETY: within the plan.
+        let header = unsafe { &raw mut (*plan).header };
+        // SAFETY: by the contract.
+        unsafe { list.push(header) }
+    }
+
+    /// Takes a counted reference.
+    ///
+    /// # Safety
+    ///
+    /// `plan` is alive and stays so until this returns.
+    pub(crate) unsafe fn hold(plan: *const Self) {
+        debug_assert!(!Self::is_empty(plan), "nobody sleeps in nothing");
+        // SAFETY: by the contract.
+        unsafe { &*plan }.references.hold();
+    }
+
+    /// Gives up a counted reference. The last one sends the plan to the housekeeper again, since he
+    /// alone destroys.
+    ///
+    /// # Safety
+    ///
+    /// The reference is the caller's and is given up once.
+    pub(crate) unsafe fn release(plan: *mut Self) {
+        // SAFETY: the caller's reference keeps it alive.
+        if unsafe { &*plan }.references.release() {
+            // SAFETY: the publisher's reference is gone too, so a grace period has passed since it
+            // was reachable and it is on no list.
+            unsafe { Self::send(plan) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// A grace period has passed since `object`, the header of a plan, was retired or released.
+    unsafe fn finish(object: *mut Retired) {
+        // SAFETY: the header lies in a plan, at this offset.
+        let plan = unsafe { object.byte_sub(offset_of!(Self, header)) }.cast::<Self>();
+        // SAFETY: alive until it is dropped below.
+        if unsafe { &*plan }.references.finish() {
+            // SAFETY: no reference is left, and no raise can find it.
+            drop(unsafe { Box::from_raw(plan) });
+        }
+    }
+
+    /// For people.
+    ///
+    /// # Safety
+    ///
+    /// The plan is null or cannot go meanwhile.
+    pub(crate) unsafe fn kind_of(plan: *const Self) -> PlanKind {
+        if plan.is_null() {
+            return PlanKind::Intrinsic;
+        }
+        if Self::is_empty(plan) {
+            return PlanKind::Empty;
+        }
+        // SAFETY: by the contract.
+        unsafe { &*plan }.kind
+    }
+}
+
+impl Entry {
+    /// The entry of a domain's procedure outside of events.
+    pub(crate) fn procedure(domain: &DomainState, code: Code, closure: *const ()) -> Self {
+        Self {
+            direct: fail,
+            closure,
+            domain,
+            code,
+            then: fail,
+            key: (RawKey { offset: 0, width: 1 }, 0),
+            traits: Traits::default(),
+            bound_ns: 0,
+            tests: Vec::new(),
+            binding: None,
+        }
+    }
+
+    /// Whose code it is, if it is not trusted.
+    pub(crate) fn domain(&self) -> Option<&DomainState> {
+        // SAFETY: the binding keeps the domain's state alive, and whoever has the entry the binding;
+        // or it was passed in by `enter`, whose caller has it.
+        unsafe { self.domain.as_ref() }
+    }
+
+    pub(crate) fn binding(&self) -> Option<&Arc<Binding>> {
+        self.binding.as_ref()
+    }
+
+    /// May it block?
+    pub(crate) fn may_block(&self) -> bool {
+        !self.traits.has(Traits::BOUNDED | Traits::PREDICATE)
+    }
+
+    /// Is it a predicate, which only looks?
+    pub(crate) fn is_predicate(&self) -> bool {
+        self.traits.has(Traits::PREDICATE)
+    }
+
+    fn is_removed(&self) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.is_removed())
+    }
+
+    /// A strand blocks in it: counted in its binding and in its domain.
+    pub(crate) fn fell_asleep(&self) {
+        if let Some(binding) = &self.binding {
+            binding.fell_asleep();
+        }
+        if let Some(domain) = self.domain() {
+            domain.fell_asleep();
+        }
+    }
+
+    /// It has left. The domain comes last: it may be gone then.
+    pub(crate) fn woke(&self) {
+        if let Some(binding) = &self.binding {
+            binding.woke();
+        }
+        if let Some(domain) = self.domain() {
+            domain.woke();
+        }
+    }
+}
+
+/// What is observed of the plan with this head, if the event is.
+///
+/// # Safety
+///
+/// It is the head of a plan which is covered.
+pub(crate) unsafe fn observation<'a>(head: *const Entry) -> Option<&'a Arc<Observation>> {
+    // SAFETY: by the contract.
+    unsafe { &*head.cast::<Plan>() }.observed.as_ref()
+}
