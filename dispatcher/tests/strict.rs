@@ -86,7 +86,8 @@ fn plans_and_closures_keep_their_provenance() {
         .unwrap();
     assert_eq!(EVENT.raise(&3), Ok(8));
     thread::scope(|scope| {
-        scope.spawn(|| assert_eq!(EVENT.raise(&0), Ok(1)));
+        // With or without the second: whoever comes first.
+        scope.spawn(|| assert!(matches!(EVENT.raise(&0), Ok(1 | 3))));
         scope.spawn(|| EVENT.remove(second).unwrap());
     });
     assert_eq!(EVENT.raise(&3), Ok(6));
