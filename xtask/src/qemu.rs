@@ -94,15 +94,15 @@ impl Machine {
         timeout: Option<Duration>,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<Ending> {
-        self.run_typing(shell, timeout, &[], take)
+        self.run_typing(shell, timeout, &Typing::default(), take)
     }
 
-    /// The same, and types these lines at its console, each once the machine has been silent for a while.
+    /// The same, and types at its console.
     pub fn run_typing(
         &self,
         shell: Shell,
         timeout: Option<Duration>,
-        lines: &[String],
+        typing: &Typing<'_>,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<Ending> {
         let mut qemu = self.command("stdio");
@@ -110,10 +110,15 @@ impl Machine {
         let unpiped = |error: &std::io::Error| Error::new(format!("no pipe: {error}"), "close some programs");
         let (mut output, writer) = std::io::pipe().map_err(|error| unpiped(&error))?;
         let errors = writer.try_clone().map_err(|error| unpiped(&error))?;
-        qemu.stdin(if lines.is_empty() { Stdio::null() } else { Stdio::piped() });
+        let (keys, mut keyboard) = std::io::pipe().map_err(|error| unpiped(&error))?;
+        for line in typing.ahead {
+            keyboard.write_all(format!("{line}\r").as_bytes()).map_err(|error| unpiped(&error))?;
+        }
+        let is_typed_at = !(typing.ahead.is_empty() && typing.lines.is_empty());
+        qemu.stdin(if is_typed_at { Stdio::from(keys) } else { Stdio::null() });
         qemu.stdout(writer).stderr(errors);
-        let mut child = qemu.spawn().map_err(|error| cannot_start(&qemu, &error))?;
-        // The command holds the pipe's writing ends; only with them gone does the pipe end with QEMU.
+        let child = qemu.spawn().map_err(|error| cannot_start(&qemu, &error))?;
+        // The command holds its ends of the pipes; only with them gone do the pipes end with QEMU.
         drop(qemu);
         let (pieces, received) = mpsc::channel();
         std::thread::spawn(move || {
@@ -124,19 +129,20 @@ impl Machine {
                 }
             }
         });
-        let mut keyboard = child.stdin.take();
         let mut running = Running::new(child, timeout)?;
-        let (mut lines, mut silent_since) = (lines.iter(), Instant::now());
+        let (mut lines, mut silent_since) = (typing.lines.iter(), Instant::now());
+        let mut prompt = Prompt::new(typing.prompt);
         loop {
             match received.recv_timeout(BEAT) {
                 Ok(piece) => {
                     take(&piece);
+                    prompt.look(&piece);
                     silent_since = Instant::now();
                 }
                 Err(RecvTimeoutError::Disconnected) => return running.wait(),
-                Err(RecvTimeoutError::Timeout) if silent_since.elapsed() >= SILENCE => {
+                Err(RecvTimeoutError::Timeout) if prompt.has_come && silent_since.elapsed() >= SILENCE => {
                     silent_since = Instant::now();
-                    if let (Some(keyboard), Some(line)) = (&mut keyboard, lines.next()) {
+                    if let Some(line) = lines.next() {
                         // A machine that has just ended reads no more; how it ended is what counts.
                         let _ = keyboard.write_all(format!("{line}\r").as_bytes());
                     }
@@ -147,6 +153,41 @@ impl Machine {
                 return Ok(ending);
             }
         }
+    }
+}
+
+/// What is typed at a machine, each line ended by the return key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Typing<'a> {
+    /// Lines that lie ready before the machine starts.
+    pub ahead: &'a [String],
+    /// What the machine says when it begins to listen. Silence alone does not tell: on a crowded host a machine may be
+    /// silent for long before it has begun to run.
+    pub prompt: &'a str,
+    /// Lines typed after the first prompt, each once the machine has been silent for a while.
+    pub lines: &'a [String],
+}
+
+/// Looks for a text in what comes piece by piece.
+struct Prompt<'a> {
+    text: &'a [u8],
+    /// The end of what came, too short to hold the text.
+    rest: Vec<u8>,
+    has_come: bool,
+}
+
+impl<'a> Prompt<'a> {
+    fn new(text: &'a str) -> Self {
+        Prompt { text: text.as_bytes(), rest: Vec::new(), has_come: text.is_empty() }
+    }
+
+    fn look(&mut self, piece: &[u8]) {
+        if self.has_come {
+            return;
+        }
+        self.rest.extend_from_slice(piece);
+        self.has_come = self.rest.windows(self.text.len()).any(|window| window == self.text);
+        self.rest.drain(..self.rest.len().saturating_sub(self.text.len() - 1));
     }
 }
 
@@ -294,7 +335,7 @@ impl Drop for Terminal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accelerator, Ending, Machine, has_real_kvm};
+    use super::{Accelerator, Ending, Machine, Prompt, Typing, has_real_kvm};
     use crate::image::Image;
     use crate::shell::Shell;
     use std::os::unix::fs::PermissionsExt;
@@ -354,22 +395,53 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
-    #[test]
-    fn lines_are_typed_one_after_the_other() {
-        let (machine, folder) =
-            machine("type", "read -r one; echo \"got $one\"; read -r two; echo \"got $two\"; exit 33");
-        let mut output = Vec::new();
-        let lines = ["first".to_string(), "second".to_string()];
+    /// Types at a machine whose prompt is `>`, and gives what it said.
+    fn typed(name: &str, script: &str, ahead: &[&str], lines: &[&str]) -> String {
+        let (machine, folder) = machine(name, script);
         // The script's shell reads up to a newline, as no terminal turns the return into one.
-        let lines = lines.map(|line| line + "\n");
+        let [ahead, lines] =
+            [ahead, lines].map(|lines| lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>());
+        let typing = Typing { ahead: &ahead, prompt: "> ", lines: &lines };
+        let mut output = Vec::new();
         let ending = machine
-            .run_typing(Shell::default(), Some(Duration::from_secs(20)), &lines, &mut |piece| {
+            .run_typing(Shell::default(), Some(Duration::from_secs(20)), &typing, &mut |piece| {
                 output.extend_from_slice(piece);
             })
             .unwrap();
         std::fs::remove_dir_all(folder).unwrap();
-        assert_eq!(ending, Ending::Success);
-        assert_eq!(String::from_utf8(output).unwrap().replace('\r', ""), "got first\ngot second\n");
+        let output = String::from_utf8(output).unwrap().replace('\r', "");
+        assert_eq!(ending, Ending::Success, "{output}");
+        output
+    }
+
+    #[test]
+    fn lines_are_typed_one_after_the_other() {
+        let script = r#"printf '> '; read -r one; echo "got $one"; read -r two; echo "got $two"; exit 33"#;
+        assert_eq!(typed("type", script, &[], &["first", "second"]), "> got first\ngot second\n");
+    }
+
+    #[test]
+    fn lines_typed_ahead_come_before_the_others() {
+        let script = r#"read -r one; printf '> '; read -r two; echo "$one, $two"; exit 33"#;
+        assert_eq!(typed("ahead", script, &["first"], &["second"]), "> first, second\n");
+    }
+
+    #[test]
+    fn nothing_is_typed_at_a_machine_that_does_not_listen_yet() {
+        // Says something, then loses all input for longer than a silence, as a device does when it is set up.
+        let script = r#"echo warning; timeout 2 cat; printf '> '; read -r one; echo "got $one"; exit 33"#;
+        assert_eq!(typed("late", script, &[], &["first"]), "warning\n> got first\n");
+    }
+
+    #[test]
+    fn a_prompt_is_found_across_pieces() {
+        let comes = |pieces: &[&str]| {
+            let mut prompt = Prompt::new("whorl> ");
+            pieces.iter().for_each(|piece| prompt.look(piece.as_bytes()));
+            prompt.has_come
+        };
+        assert!(comes(&["whorl> "]) && comes(&["Whorl 0.1\n\x1b[Jwho", "rl", "> help"]));
+        assert!(!comes(&["whorl", "whorl >", "> "]) && !comes(&[]));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `kernel` | `tests`: the kernel with its own tests in it, which can fall over on command |
 //! | `option` | a word for the kernel's command line, such as `fault=page`; may be repeated |
 //! | `type` | a line typed at the interactive console, where `\t` is Tab, `\s` Space, `\e` Escape and `\^x` Control-X; may be repeated |
+//! | `ahead` | a line typed, as by `type`, before the machine is switched on; goes with `type`; may be repeated |
 //! | `tool` | a `cargo xtask` command line instead of a machine; may be repeated; `{scratch}` is an empty folder |
 //! | `ends` | `well` (default), `failed`, `panicked`; of tools the last one ends so, those before it well |
 //! | `says` | output must hold this text, after the one of the `says` before; may be repeated |
@@ -42,6 +43,8 @@ pub struct Script {
     pub spindles: Vec<String>,
     /// Damaged objects.
     pub broken: Vec<String>,
+    /// Lines typed before the machine is switched on.
+    pub ahead: Vec<String>,
     /// What happens.
     pub steps: Steps,
     /// How it ends.
@@ -79,6 +82,7 @@ impl Script {
             options: Vec::new(),
             spindles: Vec::new(),
             broken: Vec::new(),
+            ahead: Vec::new(),
             steps: Steps::Run(Vec::new()),
             ends: Ending::Success,
             says: Vec::new(),
@@ -105,6 +109,7 @@ impl Script {
                 "kernel" if value == "tests" => script.has_tests = true,
                 "option" => script.options.push(value),
                 "type" => typed.push(keys(&value).ok_or_else(wrong)?),
+                "ahead" => script.ahead.push(keys(&value).ok_or_else(wrong)?),
                 "tool" => tool.push(value),
                 "says" => script.says.push(value),
                 "same" => script.same.push(value),
@@ -131,6 +136,9 @@ impl Script {
                 ));
             }
         };
+        if !script.ahead.is_empty() && !matches!(script.steps, Steps::Type(_)) {
+            return Err(Error::new("nobody reads what is typed `ahead`", "add a line `type: TEXT`"));
+        }
         // A test that looks at nothing would pass whatever happens.
         if script.says.is_empty() && script.ends == Ending::Success {
             return Err(Error::new("the script expects nothing", "add a line `says: TEXT`"));
@@ -226,6 +234,7 @@ mod tests {
             "run: cores\nends: somehow\n",
             "type: \\q\nsays: x\n",
             "says: x\n",
+            "ahead: cores\nrun: cores\nsays: x\n",
         ] {
             assert!(Script::parse(text).is_err(), "{text:?}");
         }
@@ -235,6 +244,8 @@ mod tests {
     fn keys_have_names() {
         let script = Script::parse("type: lo\\t\\e[A\\^a\\\\\nsays: x\n").unwrap();
         assert_eq!(script.steps, Steps::Type(vec!["lo\t\x1b[A\x01\\".into()]));
+        let script = Script::parse("ahead: \\e\ntype: halt\nsays: x\n").unwrap();
+        assert_eq!(script.ahead, ["\x1b"]);
     }
 
     #[test]

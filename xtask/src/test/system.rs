@@ -6,13 +6,16 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::image::{self, Image};
 use crate::kernel::{self, Flavour, Kernel};
-use crate::qemu::{Accelerator, Ending, Machine};
+use crate::qemu::{Accelerator, Ending, Machine, Typing};
 use crate::shell::{self, cannot_start};
 use crate::spindle::build::{self as builder, Built};
 use crate::workspace::Workspace;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+/// What the console says when it waits for a command.
+const PROMPT: &str = "whorl> ";
 
 /// What the tests share.
 struct Bench<'a> {
@@ -151,9 +154,11 @@ impl Bench<'_> {
             gdb: false,
         };
         let mut bytes = Vec::new();
-        let ending = machine.run_typing(self.workspace.shell, Some(script.timeout), typed, &mut |piece| {
-            bytes.extend_from_slice(piece);
-        })?;
+        let typing = Typing { ahead: &script.ahead, prompt: PROMPT, lines: typed };
+        let ending =
+            machine.run_typing(self.workspace.shell, Some(script.timeout), &typing, &mut |piece| {
+                bytes.extend_from_slice(piece);
+            })?;
         if ending == Ending::Interrupted {
             return Err(Error::interruption());
         }
