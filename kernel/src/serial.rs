@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use base::byte_ring::ByteRing;
 use base::line::Line;
-use uart_16550::backend::PioBackend;
-use uart_16550::spec::registers::{FifoTriggerLevel, IER};
+use uart_16550::backend::{Backend, PioBackend};
+use uart_16550::spec::registers::{FifoTriggerLevel, IER, LCR, LSR, MCR, WordLength, offsets};
 use uart_16550::{BaudRate, Config, Uart16550};
 
 use crate::hook::Hook;
@@ -48,14 +48,49 @@ fn handle() -> Uart16550<PioBackend> {
     device.expect("0x3f8 leaves room for eight ports")
 }
 
-/// Sets the line up: 115,200 baud, 8N1, interrupts off. A machine without the
-/// device prints nowhere. Once, on the boot core, before anything is printed.
+/// Sets the line up: 115,200 baud, 8N1, interrupts off. What was typed before is
+/// kept. A machine without the device prints nowhere. Once, on the boot core,
+/// before anything is printed.
 pub fn init() {
-    let baud_rate = BaudRate::Baud115200;
-    let fifo_trigger_level = Some(FifoTriggerLevel::One);
-    let is_present = handle().init(Config { baud_rate, fifo_trigger_level, ..Config::DEFAULT }).is_ok();
+    let mut device = handle();
+    if !device.check_present() {
+        return;
+    }
+    let is_ready = if device.ready_to_receive().is_ok() {
+        set_up_without_reset(&mut device);
+        true
+    } else {
+        let baud_rate = BaudRate::Baud115200;
+        let fifo_trigger_level = Some(FifoTriggerLevel::One);
+        device.init(Config { baud_rate, fifo_trigger_level, ..Config::DEFAULT }).is_ok()
+    };
     // Relaxed: as in `com1`.
-    IS_PRESENT.store(is_present, Ordering::Relaxed);
+    IS_PRESENT.store(is_ready, Ordering::Relaxed);
+}
+
+/// Sets up a device that holds input, typed while the firmware ran. A reset of
+/// its FIFO would drop the first byte of a line, which then is another command,
+/// and an emulator that holds the rest back until the receiver is read would not
+/// notice. Reading the byte first is no help: the next may come before the reset.
+/// So the FIFO stays as it is, off where nobody has turned it on: one byte deep,
+/// which is enough for what is typed.
+fn set_up_without_reset(device: &mut Uart16550<PioBackend>) {
+    // What the firmware still sends goes out at its own speed.
+    let _ = (0..PATIENCE).any(|_| device.lsr().contains(LSR::TRANSMITTER_EMPTY));
+    let format = LCR::empty().set_word_length(WordLength::EightBits);
+    let control = MCR::DTR | MCR::RTS | MCR::OUT_2_INT_ENABLE;
+    for (register, value) in [
+        // With DLAB, the first two registers are the divisor of 115,200 baud; without it, others.
+        (offsets::LCR, (format | LCR::DLAB).bits()),
+        (offsets::DLL, 1),
+        (offsets::DLM, 0),
+        (offsets::LCR, format.bits()),
+        (offsets::IER, IER::empty().bits()),
+        (offsets::MCR, control.bits()),
+    ] {
+        // SAFETY: one of the device's eight registers; none of these makes it touch memory.
+        unsafe { device.backend_mut().write(register as u8, value) };
+    }
 }
 
 /// Lets the device raise [`IRQ`] when input comes. Whoever calls it has routed
