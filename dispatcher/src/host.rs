@@ -358,7 +358,7 @@ unsafe impl Processor for Host {
 
     #[inline(always)]
     fn set_top(border: *mut Border) {
-        TOP.set(border);
+        TOP.with(|top| top.set(border));
     }
 
     #[inline(always)]

@@ -20,6 +20,7 @@ use crate::{
     border::Border,
     context,
     handler::{BindingId, Handler, RawHandler},
+    landing,
     merge::{Merge, RawMerge},
     observe,
     plan::{self, Entry, Plan, Room, Shape, Word, is_narrow},
@@ -73,6 +74,7 @@ pub struct Event<A, R, P> {
 impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
     const SHAPE: &'static Shape = &Shape {
         general: plan::general::<A, R, P>,
+        few: if is_narrow::<R>() { Some(plan::few::<A, R, P>) } else { None },
         observed: observe::observed::<A, R, P>,
         intrinsic: call_intrinsic::<A, R>,
         is_narrow: is_narrow::<R>(),
@@ -143,16 +145,16 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
     /// When no handler ran to its end, and there is no default: see [`RaiseError`].
     #[inline(always)]
     pub fn raise(&self, args: &A) -> Result<R, RaiseError> {
-        // Relaxed: it is looked at again, inside, before it is used.
-        let plan = self.any.plan.load(Ordering::Relaxed);
-        if plan.is_null() {
+        if landing::is_null(&self.any.plan) {
             return Ok(self.call_intrinsic(args));
         }
-        self.run(plan, args)
+        self.run(args)
     }
 
     #[inline(always)]
-    fn run(&self, mut plan: *mut Plan, args: &A) -> Result<R, RaiseError> {
+    fn run(&self, args: &A) -> Result<R, RaiseError> {
+        // Relaxed: it is looked at again, inside, before it is used.
+        let mut plan = self.any.plan.load(Ordering::Relaxed);
         let below = P::top();
         let border = Border::new(below, plan);
         if !P::has_room(&border) {
@@ -161,9 +163,8 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
         let mut room = Room::<R>::new();
         room.offer(&border);
         border.open::<P>();
-        // Acquire: pairs with the Release of whoever published it; the plan's contents are there. What
-        // is found here, inside, lives until the border closes.
-        if self.any.plan.load(Ordering::Acquire) != plan {
+        // What is found here, inside, lives until the border closes.
+        if !landing::is_still(&self.any.plan, plan) {
             plan = border.look_again(&self.any.plan);
             if plan.is_null() {
                 Border::close::<P>(below);

@@ -24,6 +24,10 @@ pub(crate) use arch::land;
 /// As `land`, for any result: it goes where the border's room points.
 pub(crate) use arch::land_wide;
 
+/// Is there no plan? And: is it still this one? For that is so each time but a few, the straight way on is
+/// the one with yes. Both look with acquire ordering, so what the plan's publisher wrote is there.
+pub(crate) use arch::{is_null, is_still};
+
 /// Are these bits of the border's plan word clear? In as few instructions as it takes, where that can
 /// be said.
 pub(crate) use arch::is_clear;

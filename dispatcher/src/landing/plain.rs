@@ -4,7 +4,7 @@ use core::{mem::MaybeUninit, sync::atomic::Ordering};
 
 use crate::{
     border::Border,
-    plan::{Entry, Word},
+    plan::{Entry, Plan, Word},
 };
 
 /// # Safety
@@ -61,4 +61,14 @@ pub(super) unsafe fn cut(_border: *mut Border) -> ! {
 pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) -> bool {
     // Relaxed: read by this core alone.
     border.via.load(Ordering::Relaxed).addr() & BITS == 0
+}
+
+pub(crate) fn is_null(word: &AtomicPtr<Plan>) -> bool {
+    // Acquire: pairs with the Release of whoever published the plan.
+    word.load(Ordering::Acquire).is_null()
+}
+
+pub(crate) fn is_still(word: &AtomicPtr<Plan>, plan: *mut Plan) -> bool {
+    // Acquire: as above.
+    word.load(Ordering::Acquire) == plan
 }

@@ -3,12 +3,13 @@
 use core::{
     arch::{asm, naked_asm},
     mem::offset_of,
+    sync::atomic::AtomicPtr,
 };
 
 use crate::{
     border::Border,
     domain::DomainState,
-    plan::{Entry, Word},
+    plan::{Entry, Plan, Word},
 };
 
 /// Defines a landing; `$room` loads rdx with where the result goes, from rdx, the border.
@@ -108,6 +109,40 @@ pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) ->
             WORD = const WORD,
             BITS = const BITS,
             disturbed = label { return false },
+            options(nostack, readonly),
+        );
+    }
+    true
+}
+
+/// Two instructions; of an atomic load the compiler makes three. A load is an acquire on this processor,
+/// and the compiler moves nothing across this.
+#[inline(always)]
+pub(crate) fn is_null(word: &AtomicPtr<Plan>) -> bool {
+    // SAFETY: reads the word.
+    unsafe {
+        asm!(
+            "cmp qword ptr [{word}], 0",
+            "jne {other}",
+            word = in(reg) word,
+            other = label { return false },
+            options(nostack, readonly),
+        );
+    }
+    true
+}
+
+/// As [`is_null`].
+#[inline(always)]
+pub(crate) fn is_still(word: &AtomicPtr<Plan>, plan: *mut Plan) -> bool {
+    // SAFETY: reads the word.
+    unsafe {
+        asm!(
+            "cmp qword ptr [{word}], {plan}",
+            "jne {other}",
+            word = in(reg) word,
+            plan = in(reg) plan,
+            other = label { return false },
             options(nostack, readonly),
         );
     }

@@ -30,6 +30,8 @@ const WORTH_AN_INDEX: usize = 3;
 pub(crate) struct Shape {
     /// Runs any plan of this event.
     pub(crate) general: Direct,
+    /// Runs a plan of handlers without conditions of which the last one's result counts.
+    pub(crate) few: Option<Direct>,
     /// As `general`, and notes what it sees.
     pub(crate) observed: Direct,
     /// Calls the intrinsic handler, which is the entry's closure.
@@ -141,6 +143,12 @@ impl Draft {
             && entry.becomes_single()
         {
             return (PlanKind::Single, entries.remove(0));
+        }
+        if kind == PlanKind::Few
+            && matches!(self.merge, RawMerge::Last)
+            && let Some(few) = shape.few
+        {
+            return (kind, head(few));
         }
         let is_pure = index.is_some_and(|index| index.is_pure()) && is_plain && !wants_all;
         (kind, head(if is_pure { keyed::keyed } else { shape.general }))

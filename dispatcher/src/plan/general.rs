@@ -33,17 +33,7 @@ pub(crate) unsafe extern "C" fn general<A: 'static, R: Copy + 'static, P: Proces
     };
     // SAFETY: the policy was made for this event.
     let merge = unsafe { plan.merge.typed::<R>() };
-    let mut run = Run::<A, R> {
-        plan,
-        border,
-        args,
-        copy: MaybeUninit::uninit(),
-        is_copied: false,
-        merge,
-        merged: MaybeUninit::uninit(),
-        fired: 0,
-        cut: 0,
-    };
+    let mut run = Run::<A, R>::new(plan, args, border, merge);
     match &plan.index {
         None => plan.entries.iter().for_each(|entry| run.step::<P>(entry)),
         Some(index) => {
@@ -54,6 +44,66 @@ pub(crate) unsafe extern "C" fn general<A: 'static, R: Copy + 'static, P: Proces
     }
     // SAFETY: the raise has offered the border a room before it came here.
     unsafe { run.finish(out) }
+}
+
+/// Runs a plan of handlers without conditions of which the last one's result counts, narrow results: of
+/// the form of a plan's head.
+///
+/// # Safety
+///
+/// As for [`general`].
+pub(crate) unsafe extern "C" fn few<A: 'static, R: Copy + 'static, P: Processor>(
+    head: *const Entry,
+    args: *const (),
+    border: *const Border,
+) -> Word {
+    // SAFETY: by the contract it is a plan's head, and covered.
+    let plan = unsafe { &*head.cast::<Plan>() };
+    // SAFETY: by the contract.
+    let border = unsafe { &*border };
+    let mut last = Word::nothing();
+    for (rank, entry) in plan.entries.iter().enumerate() {
+        border.set_entry(entry);
+        // SAFETY: the entry is of this event, and nothing has happened on the way that could have let
+        // its binding go.
+        let word = unsafe { (entry.direct)(entry, args, border) };
+        if !border.is_quiet() {
+            // SAFETY: passed on; those before have delivered their results.
+            return unsafe { go_on::<A, R, P>(plan, args, border, rank, last, word) };
+        }
+        last = word;
+    }
+    last
+}
+
+/// Something happened on the way through the entry of this rank: goes on from there with care.
+///
+/// # Safety
+///
+/// As for [`few`]; unless the rank is zero, `last` was delivered, and `word` too if the border does not
+/// say otherwise.
+#[cold]
+unsafe fn go_on<A: 'static, R: Copy + 'static, P: Processor>(
+    plan: &Plan,
+    args: *const (),
+    border: &Border,
+    rank: usize,
+    last: Word,
+    word: Word,
+) -> Word {
+    let mut run = Run::<A, R>::new(plan, args, border, Merge::Last);
+    if rank > 0 {
+        run.fired = 1;
+        // SAFETY: by the contract.
+        run.merged = MaybeUninit::new(unsafe { last.take() });
+    }
+    if run.came_through::<P>() {
+        // SAFETY: by the contract.
+        run.take(&plan.entries[rank], unsafe { word.take() });
+    }
+    plan.entries[rank + 1..].iter().for_each(|entry| run.step::<P>(entry));
+    // SAFETY: results are narrow.
+    unsafe { run.finish(MaybeUninit::uninit()) }
 }
 
 /// A raise that is being run.
@@ -71,7 +121,22 @@ struct Run<'a, A, R> {
     cut: u32,
 }
 
-impl<A: 'static, R: Copy + 'static> Run<'_, A, R> {
+impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
+    #[inline(always)]
+    fn new(plan: &'a Plan, args: *const (), border: &'a Border, merge: Merge<R>) -> Self {
+        Self {
+            plan,
+            border,
+            args,
+            copy: MaybeUninit::uninit(),
+            is_copied: false,
+            merge,
+            merged: MaybeUninit::uninit(),
+            fired: 0,
+            cut: 0,
+        }
+    }
+
     #[inline(always)]
     fn step<P: Processor>(&mut self, entry: &Entry) {
         if entry.traits.is_plain() && self.border.is_quiet() {

@@ -35,7 +35,7 @@ use crate::{
 
 pub use crate::processor::LEAST_STACK;
 pub(crate) use build::{Draft, Record, Shape};
-pub(crate) use general::general;
+pub(crate) use general::{few, general};
 pub(crate) use word::{Room, Word, is_narrow};
 
 /// The form in which entries are called: with themselves, the event's arguments, and the border of the
