@@ -12,6 +12,7 @@
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
+//! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`mutex`]: a lock that its waiters sleep on.
 //! - `token` and `hail`: the words by which strands and cores are called, model-checked.
@@ -46,6 +47,7 @@ pub mod machine;
 pub mod mutex;
 mod primitive;
 pub mod queue;
+mod roll;
 pub mod scheduler;
 pub mod spawn;
 pub mod strand;

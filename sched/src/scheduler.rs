@@ -1,6 +1,6 @@
 //! What all cores share: who is idle, and which strands there are.
 
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     ptr,
     sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
@@ -13,6 +13,7 @@ use crate::{
     fifo::Fifo,
     hail::{self, IdleCores},
     machine::Machine,
+    roll::Roll,
     strand::{CoreSet, State, Strand},
 };
 
@@ -24,7 +25,7 @@ pub struct Scheduler<M: Machine> {
     pub(crate) idle: IdleCores,
     pub(crate) next_id: AtomicU64,
     /// Every strand that has not been reaped.
-    pub(crate) strands: spin::Mutex<BTreeMap<u64, Arc<Strand<M>>>>,
+    pub(crate) strands: spin::Mutex<Roll<M>>,
     /// Ended strands whose stacks are still to be freed.
     pub(crate) ended: spin::Mutex<Fifo<M>>,
 }
@@ -38,7 +39,7 @@ impl<M: Machine> Scheduler<M> {
             count: AtomicUsize::new(0),
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
-            strands: spin::Mutex::new(BTreeMap::new()),
+            strands: spin::Mutex::new(Roll::new()),
             ended: spin::Mutex::new(Fifo::new()),
         }
     }
@@ -69,7 +70,7 @@ impl<M: Machine> Scheduler<M> {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Every strand that has not been reaped, by its number.
+    /// Every strand that has not been reaped, in the order in which they were made.
     pub fn strands(&self) -> Vec<Arc<Strand<M>>> {
         // Copied out under the lock, but room is found before it: the count may grow meanwhile.
         loop {
@@ -79,7 +80,7 @@ impl<M: Machine> Scheduler<M> {
                 let strands = self.strands.lock();
                 let fits = strands.len() <= copy.capacity();
                 if fits {
-                    copy.extend(strands.values().cloned());
+                    copy.extend(strands.iter().cloned());
                 }
                 fits
             });

@@ -6,10 +6,11 @@ use core::{
     sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
 
-use dispatcher::{Crossing, DomainState};
+use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 
 use crate::{
     machine::Machine,
+    roll::Place,
     strand::{CoreSet, Exclusive, Priority, Saved, State, Strand},
     switch::{Leaving, finish, leave},
     token::Token,
@@ -59,6 +60,17 @@ impl Builder {
         Self { affinity, ..self }
     }
 
+    /// It stays on core `core`: wake-ups queue it there, and no other core steals it.
+    ///
+    /// # Panics
+    ///
+    /// If the number is [`MOST_CORES`] or more.
+    #[must_use]
+    pub fn on_core(self, core: usize) -> Self {
+        assert!(core < MOST_CORES, "so many cores are more than the dispatcher takes");
+        self.affinity(CoreSet::only(core))
+    }
+
     /// The domain to which it belongs.
     #[must_use]
     pub fn domain(self, domain: Arc<DomainState>) -> Self {
@@ -83,8 +95,7 @@ impl Builder {
         let stack_pointer = M::prepare(&mut stack, main::<M>);
         let saved = Saved { stack_pointer, bottom: M::stack_bottom(&stack), crossing: Crossing::new() };
         let strand = self.build(Some(stack), Some(Box::new(entry)), saved);
-        let id = strand.id;
-        M::masked(|| scheduler.strands.lock().insert(id, strand.clone()));
+        M::masked(|| scheduler.strands.lock().enter(strand.clone()));
         // As in `unblock`: a more urgent one is given way to when this ends.
         M::unpreempted(|| scheduler.enqueue(strand.clone()));
         Ok(Handle { strand })
@@ -126,6 +137,7 @@ impl Builder {
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
             next: Exclusive::new(None),
+            place: Exclusive::new(Place::new()),
         })
     }
 }
@@ -187,7 +199,7 @@ pub fn reap<M: Machine>() -> usize {
     while let Some(strand) = ended.pop() {
         let stack = M::masked(|| strand.stack.lock().take());
         drop(stack);
-        let gone = M::masked(|| scheduler.strands.lock().remove(&strand.id));
+        let gone = M::masked(|| scheduler.strands.lock().strike(&strand));
         let joiners = M::masked(|| strand.joiners.lock().take());
         drop(gone);
         joiners.iter().flatten().for_each(unblock);

@@ -9,7 +9,7 @@ use core::{
 
 use dispatcher::{Crossing, DomainState};
 
-use crate::{machine::Machine, token::Token};
+use crate::{machine::Machine, roll::Place, token::Token};
 
 /// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
 /// takes the core from one of lower.
@@ -117,6 +117,8 @@ pub struct Strand<M: Machine> {
     pub(crate) saved: Exclusive<Saved>,
     /// The next in the list in which it stands; guarded by the list's lock.
     pub(crate) next: Exclusive<Option<Arc<Strand<M>>>>,
+    /// Its place on the roll of all strands; guarded by the roll's lock.
+    pub(crate) place: Exclusive<Place<M>>,
 }
 
 /// What is saved of a strand that does not run.
