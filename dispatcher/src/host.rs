@@ -28,13 +28,17 @@ use core::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
     thread, thread_local,
+    time::Duration,
     vec::Vec,
 };
 
 use crate::{
-    Border, Departure, Dispatcher, Epochs, Keeper, Processor, Progress, epoch::MOST_CORES, plan::LEAST_STACK,
+    Border, Departure, Dispatcher, Epochs, Keeper, Processor, Progress,
+    epoch::MOST_CORES,
+    plan::LEAST_STACK,
+    post::{self, Agenda},
     retire::RetireList,
 };
 
@@ -51,6 +55,16 @@ pub struct World {
     nudges: AtomicU64,
     next_core: AtomicUsize,
     summons: AtomicUsize,
+    agendas: [Agenda; MOST_CORES],
+    bells: [Bell; MOST_CORES],
+}
+
+/// What a core's worker sleeps by.
+struct Bell {
+    has_rung: Mutex<bool>,
+    changed: Condvar,
+    /// How often it was rung.
+    count: AtomicUsize,
 }
 
 /// All worlds, so that leak checkers find them.
@@ -122,6 +136,10 @@ impl World {
             nudges: AtomicU64::new(0),
             next_core: AtomicUsize::new(0),
             summons: AtomicUsize::new(0),
+            agendas: [const { Agenda::new() }; MOST_CORES],
+            bells: [const {
+                Bell { has_rung: Mutex::new(false), changed: Condvar::new(), count: AtomicUsize::new(0) }
+            }; MOST_CORES],
         }));
         *lock(&world.keeper) = Some(Keeper::new(&world.epochs, &world.retired));
         lock(&WORLDS).push(world);
@@ -164,6 +182,11 @@ impl World {
     /// How often the housekeeper was summoned.
     pub fn summons(&self) -> usize {
         self.summons.load(Ordering::Relaxed)
+    }
+
+    /// How often a worker of core `core` was summoned.
+    pub fn worker_summons(&self, core: usize) -> usize {
+        self.bells[core].count.load(Ordering::Relaxed)
     }
 
     /// One step of the housekeeper, on the calling thread; nudges who lags, and delivers the caller's
@@ -267,6 +290,55 @@ pub fn poll() {
             core.world.nudges.fetch_and(!bit, Ordering::AcqRel);
         }
     });
+}
+
+/// Delivers what was posted for the calling thread's core until nothing waits any more: for tests and
+/// programs in which a strand does the worker's part itself. Says how many turns there were.
+pub fn deliver_posts() -> usize {
+    let core = Host::core_id();
+    let turns = core::iter::from_fn(|| post::take::<Host>(core));
+    turns.map(|turn| turn.deliver::<Host>(core)).count()
+}
+
+/// Makes the calling thread the one worker of its core, until `is_over`: delivers what is posted, and
+/// sleeps when there is nothing. Whoever ends it so must [`ring`] afterwards.
+///
+/// # Panics
+///
+/// If it sleeps for a minute while something waits: a summons was lost.
+pub fn work_until(is_over: impl Fn() -> bool) {
+    let core = Host::core_id();
+    let bell = &world().bells[core];
+    loop {
+        deliver_posts();
+        poll();
+        if !post::watch::<Host>(core) {
+            continue;
+        }
+        let mut has_rung = lock(&bell.has_rung);
+        while !*has_rung && !is_over() {
+            let waited = bell.changed.wait_timeout(has_rung, Duration::from_secs(60));
+            let (guard, time) = waited.unwrap_or_else(PoisonError::into_inner);
+            has_rung = guard;
+            assert!(!time.timed_out() || *has_rung || post::is_empty::<Host>(core), "a summons was lost");
+        }
+        *has_rung = false;
+        if is_over() {
+            return;
+        }
+    }
+}
+
+/// Wakes the worker of core `core` of the calling thread's machine, for no reason but to let it see
+/// whether it is over.
+pub fn ring(core: usize) {
+    let bell = &world().bells[core];
+    *lock(&bell.has_rung) = true;
+    bell.changed.notify_one();
+}
+
+fn world() -> &'static World {
+    THREAD.with(|thread| thread.world.get()).expect("the thread has a core, or had one")
 }
 
 /// The calling strand leaves its core. `elsewhere` gets the core and returns, when the strand's turn
@@ -393,14 +465,22 @@ unsafe impl Processor for Host {
     }
 
     fn retired() -> &'static RetireList {
-        let world = THREAD.with(|thread| thread.world.get());
-        &world.expect("the thread has a core, or had one").retired
+        &world().retired
     }
 
     fn summon_keeper() {
         strike(Place::Summon);
-        let world = THREAD.with(|thread| thread.world.get());
-        world.expect("the thread has a core, or had one").summons.fetch_add(1, Ordering::Relaxed);
+        world().summons.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn agenda(core: usize) -> Option<&'static Agenda> {
+        let world = world();
+        world.agendas[..world.next_core.load(Ordering::Relaxed).min(MOST_CORES)].get(core)
+    }
+
+    fn summon_worker(core: usize) {
+        world().bells[core].count.fetch_add(1, Ordering::Relaxed);
+        ring(core);
     }
 
     fn wait_until(is_done: &dyn Fn() -> bool) {

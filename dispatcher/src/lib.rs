@@ -16,6 +16,7 @@
 //!   [`slot`]: how one changes hands.
 //! - [`core`](mod@core): one core's dispatcher: its participant, and what happens to it when strands switch.
 //! - [`keeper`]: the housekeeper's half, which alone destroys; [`retire`]: how things get to it.
+//! - [`post`]: asynchronous dispatch: mailboxes, agendas, and what workers do.
 //! - `host` (a feature): a machine of threads, for tests, benchmarks and examples.
 //!
 //! # What a raise costs
@@ -58,6 +59,7 @@ pub mod merge;
 pub mod observe;
 pub mod order;
 pub mod plan;
+pub mod post;
 mod primitive;
 pub mod processor;
 mod references;

@@ -1,6 +1,6 @@
 //! What dispatch needs of the machine.
 
-use crate::{border::Border, retire::RetireList};
+use crate::{border::Border, post::Agenda, retire::RetireList};
 
 /// Stack that a handler finds when it is entered, in bytes. Where less is left it is not called, and
 /// the raiser is told: an honest handler is not killed for a deep caller, and raises that nest without
@@ -28,7 +28,8 @@ pub unsafe trait Processor: 'static {
     /// comparison with a word that belongs to the strand.
     fn has_room(border: &Border) -> bool;
 
-    /// The core that runs the caller, at this moment.
+    /// This core's number, below [`MOST_CORES`](crate::epoch::MOST_CORES). Means something only while the
+    /// caller cannot be preempted; otherwise it is where the caller just was. Cost: one load.
     fn core_id() -> usize;
 
     /// Runs `body` on this core with interrupts masked: nothing else runs here meanwhile.
@@ -60,4 +61,14 @@ pub unsafe trait Processor: 'static {
     /// [`Dispatcher::ticked`](crate::Dispatcher::ticked) once in a while, at least until then. While
     /// ticks run anyway this must not touch the timer.
     fn keep_ticking(until_ns: u64);
+
+    /// The agenda of core `core`: the mailboxes that wait for its workers. None if no such core runs
+    /// strands; always the same for one that does, since cores do not go.
+    fn agenda(core: usize) -> Option<&'static Agenda>;
+
+    /// Wakes one of the workers of core `core` that sleep, after [`watch`](crate::post::watch) promised
+    /// them so. From anywhere that something is posted from, interrupts included: must not wait for more
+    /// than a lock that is held with interrupts masked. If all are awake, nothing need be done: each looks
+    /// at the agenda before it sleeps.
+    fn summon_worker(core: usize);
 }

@@ -8,6 +8,7 @@ mod primitive;
 mod slot;
 
 use std::{
+    alloc::Layout,
     cell::Cell,
     ptr,
     sync::{
@@ -17,13 +18,18 @@ use std::{
     thread,
 };
 
-use dispatcher::{Border, DomainState, Event, Handler, Passage, Processor, enter, retire::RetireList};
+use dispatcher::{
+    Border, DomainState, Event, Handler, Passage, Processor, enter,
+    post::{self, Addressee, Agenda, Full, Mailbox, OnFull, Place, Posting},
+    retire::RetireList,
+};
 use slot::Slot;
 
 /// A processor without a housekeeper: what was retired stays, and is found in the list by leak checks.
 struct Bare;
 
 static RETIRED: RetireList = RetireList::new();
+static AGENDA: Agenda = Agenda::new();
 thread_local! {
     static TOP: Cell<*mut Border> = const { Cell::new(ptr::null_mut()) };
 }
@@ -71,6 +77,12 @@ unsafe impl Processor for Bare {
     }
 
     fn keep_ticking(_until_ns: u64) {}
+
+    fn agenda(core: usize) -> Option<&'static Agenda> {
+        (core == 0).then_some(&AGENDA)
+    }
+
+    fn summon_worker(_core: usize) {}
 }
 
 #[test]
@@ -150,4 +162,53 @@ fn slots_are_lent_and_tended() {
     assert_eq!(*owned.get(), 20 + tended.load(Ordering::Relaxed));
     owned.park();
     assert!(slot.is_free());
+}
+
+/// Counts by references that came by post, so that their provenance had to come along.
+struct Counter;
+
+impl Addressee for Counter {
+    unsafe fn deliver(&self, args: *mut ()) {
+        // SAFETY: that is what is posted below.
+        let count = unsafe { args.cast::<&AtomicUsize>().read() };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn posts_keep_their_provenance() {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let boxes = [4, 1].map(|capacity| {
+        let posting = Posting { place: Place::Here, capacity, on_full: OnFull::Refuse };
+        Mailbox::new::<Bare>(Arc::new(Counter), Layout::new::<&AtomicUsize>(), posting).unwrap()
+    });
+    let deliver = || {
+        while let Some(turn) = post::take::<Bare>(0) {
+            turn.deliver::<Bare>(0)
+        }
+    };
+    let post_some = |rounds: usize| {
+        let count = &COUNT;
+        for mailbox in boxes.iter().cycle().take(2 * rounds) {
+            // SAFETY: the mailboxes are for such references.
+            while unsafe { mailbox.post::<Bare>((&raw const count).cast()) } == Err(Full) {
+                deliver();
+            }
+        }
+    };
+    assert!(post::is_empty::<Bare>(0));
+    thread::scope(|scope| {
+        let posters = [(); 2].map(|()| scope.spawn(|| post_some(10)));
+        while !posters.iter().all(thread::ScopedJoinHandle::is_finished) {
+            deliver();
+            thread::yield_now();
+        }
+    });
+    deliver();
+    assert_eq!(COUNT.load(Ordering::Relaxed), 40);
+    assert!(boxes.iter().all(|mailbox| mailbox.is_quiet()));
 }

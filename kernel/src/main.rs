@@ -79,6 +79,8 @@ fn main_strand() {
 
     // Grace periods pass from here on, so things can be retired.
     strands::housekeeper::start().expect("memory for the housekeeper");
+    // From here on things can be posted.
+    strands::workers::start().unwrap_or_else(|error| panic!("{error}"));
     domains::start_undertaker().expect("memory for the undertaker");
 
     if let Some(name) = options.fault {

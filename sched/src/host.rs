@@ -19,12 +19,13 @@ use dispatcher::{
     Border, Dispatcher, Keeper, Processor, Progress,
     epoch::MOST_CORES,
     host::{Host, World},
+    post::Agenda,
     retire::RetireList,
 };
 
 use crate::{
     Builder, Handle, Machine, Priority, Scheduler, Strand, block, current, on_kick, on_nudge, on_timer,
-    preempt_if_due, reap, run_idle, sleep_ns, unblock,
+    preempt_if_due, reap, run_idle, sleep_ns, unblock, workers::Workers,
 };
 
 const KICK: u8 = 1;
@@ -40,6 +41,8 @@ struct HostWorld {
     housekeeper: OnceLock<Arc<Strand<HostMachine>>>,
     batons: Mutex<Vec<Arc<Baton>>>,
     lines: [Lines; MOST_CORES],
+    agendas: [Agenda; MOST_CORES],
+    workers: [Workers<HostMachine>; MOST_CORES],
     start: Instant,
     stacks: Arc<AtomicUsize>,
 }
@@ -104,6 +107,12 @@ impl HostStack {
         let count = world().stacks.clone();
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
+    }
+
+    /// The same, for [`Workers::start`].
+    #[must_use]
+    pub fn make() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -210,6 +219,8 @@ pub fn run<T: Send + 'static>(cores: usize, body: impl FnOnce() -> T + Send + 's
         batons: Mutex::default(),
         lines: [const { Lines { pending: Mutex::new(0), deadline: Mutex::new(None), changed: Condvar::new() } };
             MOST_CORES],
+        agendas: [const { Agenda::new() }; MOST_CORES],
+        workers: [const { Workers::new() }; MOST_CORES],
         start: Instant::now(),
         stacks: Arc::default(),
     }));
@@ -277,6 +288,12 @@ fn summon_housekeeper() {
     }
 }
 
+/// The workers of core `core` of the running strand's machine; a test that posts starts them, with
+/// [`HostStack::make`].
+pub fn workers(core: usize) -> &'static Workers<HostMachine> {
+    &world().workers[core]
+}
+
 /// The events' side of the running strand's machine.
 pub fn events() -> &'static World {
     world().events
@@ -339,6 +356,15 @@ unsafe impl Processor for HostMachine {
 
     fn summon_keeper() {
         summon_housekeeper();
+    }
+
+    fn agenda(core: usize) -> Option<&'static Agenda> {
+        let world = world();
+        world.scheduler.core(core).map(|_| &world.agendas[core])
+    }
+
+    fn summon_worker(core: usize) {
+        workers(core).summon();
     }
 }
 

@@ -14,6 +14,7 @@
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
+//! - [`workers`]: the strands that deliver what was posted for their core.
 //! - [`mutex`]: a lock that its waiters sleep on.
 //! - `token` and `hail`: the words by which strands and cores are called, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
@@ -30,6 +31,7 @@
 //! | a strand is made runnable before its registers are saved | it is put on a queue, or opened to wakers, only by the strand that comes after it on its core ([`switch::After`]) | a strand runs on one core at a time | `tests/strands.rs` |
 //! | a wake-up comes before the wait | wake-ups leave a token, and blocking takes it | no wake-up is lost | `tests/loom.rs`, `tests/strands.rs` |
 //! | a core halts while work arrives | it says that it is idle before it looks at its queue a last time; who brings work looks at that word after queueing it | a queued strand's core does not stay halted | `tests/loom.rs`, `tests/strands.rs` |
+//! | a post finds every worker busy, and one of them then sleeps | before it delivers, a worker makes sure that another watches | a delivery that sleeps holds up nobody else's, up to a bound | `tests/workers.rs` |
 //! | an ended strand's stack is freed under its feet | only the reaper frees stacks, from a list to which the next strand on the core puts them | a stack is freed when nothing runs on it | `tests/strands.rs` |
 #![no_std]
 
@@ -55,6 +57,7 @@ pub mod switch;
 pub mod timers;
 mod token;
 pub mod wait;
+pub mod workers;
 
 pub use crate::{
     core::Core,
@@ -66,4 +69,5 @@ pub use crate::{
     strand::{CoreSet, Priority, State, Strand},
     switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},
+    workers::Workers,
 };

@@ -8,7 +8,7 @@ use crate::{core::Core, scheduler::Scheduler};
 ///
 /// # Safety
 ///
-/// - [`core_id`](Self::core_id) is the number of the core that runs the caller.
+/// - [`core_id`](Processor::core_id) is the number of the core that runs the caller.
 /// - [`switch`](Self::switch) does what it says, and a stack stays mapped while its owner lives.
 /// - Interrupts that call into this crate do so with interrupts masked, once each has been
 ///   acknowledged, and call [`preempt_if_due`](crate::preempt_if_due) last.

@@ -1,10 +1,10 @@
 //! The machine, as the dispatcher and the scheduler want it.
 
-use dispatcher::{Border, Dispatcher, Processor, retire::RetireList};
+use dispatcher::{Border, Dispatcher, Processor, epoch::MOST_CORES, post::Agenda, retire::RetireList};
 use sched::{Builder, Machine, Scheduler};
 use x86_64::instructions::interrupts;
 
-use super::{context, housekeeper};
+use super::{context, housekeeper, workers};
 use crate::{
     cores::{self, words},
     memory::Stack,
@@ -15,6 +15,7 @@ pub struct Cpu;
 
 static SCHEDULER: Scheduler<Cpu> = Scheduler::new();
 static RETIRED: RetireList = RetireList::new();
+static AGENDAS: [Agenda; MOST_CORES] = [const { Agenda::new() }; MOST_CORES];
 
 impl Cpu {
     pub(super) fn add(core: usize, dispatcher: Dispatcher) {
@@ -83,6 +84,14 @@ unsafe impl Processor for Cpu {
 
     fn summon_keeper() {
         housekeeper::summon();
+    }
+
+    fn agenda(core: usize) -> Option<&'static Agenda> {
+        SCHEDULER.core(core).map(|_| &AGENDAS[core])
+    }
+
+    fn summon_worker(core: usize) {
+        workers::summon(core);
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`cpu`]: [`Cpu`], the machine as `dispatcher` and `sched` want it; `context`: the switch itself.
 //! - [`mod@spawn`]: strands with guarded stacks.
 //! - [`housekeeper`]: the strand that waits for grace periods, destroys, and reaps.
+//! - [`workers`]: the strands of each core that deliver what was posted for it.
 //!
 //! Each core calls [`run_core`] once it answers interrupts.
 
@@ -14,6 +15,9 @@ mod pool_tests;
 mod spawn;
 #[cfg(feature = "ktest")]
 mod tests;
+pub mod workers;
+#[cfg(feature = "ktest")]
+mod workers_tests;
 
 use dispatcher::{Dispatcher, Epochs};
 use sched::{Builder, Machine};

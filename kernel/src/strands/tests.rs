@@ -6,8 +6,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use dispatcher::Processor;
-use dispatcher::{Event, Handler};
+use dispatcher::{Event, Handler, Processor};
 use sched::{Builder, Machine, Priority, State};
 use x86_64::{VirtAddr, instructions::interrupts::without_interrupts};
 

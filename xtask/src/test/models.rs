@@ -24,8 +24,11 @@ const MIRI: &[(&str, &[&str], bool)] = &[
 ];
 
 /// The packages with models, and where these stand.
-const LOOM: &[&[&str]] =
-    &[&["--package", "dispatcher", "--package", "sched", "--test", "loom"], &["--package", "smp", "--lib"]];
+const LOOM: &[&[&str]] = &[
+    &["--package", "dispatcher", "--package", "sched", "--test", "loom"],
+    &["--package", "dispatcher", "--test", "loom_post"],
+    &["--package", "smp", "--lib"],
+];
 
 /// Runs the models, and Miri where it is to be had.
 pub fn run(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
