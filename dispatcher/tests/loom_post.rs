@@ -150,6 +150,23 @@ fn there_is_one_turn_and_nothing_is_forgotten() {
     });
 }
 
+/// A strand that finds the mailbox quiet after its last post sees all that was delivered.
+#[test]
+fn quiet_means_delivered() {
+    model(4, || {
+        let (log, mailbox) = mailbox(Place::Core(0));
+        let turn = put(&mailbox, 1, 0);
+        let worker = thread::spawn(move || run_to_the_end(turn, 0));
+        let turn = put(&mailbox, 2, 0);
+        if mailbox.is_quiet() {
+            assert_eq!(log.taken(), [1, 2]);
+        }
+        run_to_the_end(turn, 0);
+        worker.join().unwrap();
+        assert!(mailbox.is_quiet());
+    });
+}
+
 /// Strands that sleep until they are summoned, as the workers of a core do.
 #[derive(Default)]
 struct Bed {

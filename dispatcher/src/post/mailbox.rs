@@ -81,8 +81,10 @@ impl Mailbox {
     /// Does nothing wait, and is nothing being delivered? While nobody posts any more (the addressee was
     /// taken away, and a grace period has passed) it stays so once it is true.
     pub fn is_quiet(&self) -> bool {
-        // Acquire: pairs with the exchange that ends a turn; what the deliveries did is seen.
-        !self.is_scheduled.load(Ordering::Acquire)
+        // Not the flag, which is down for a moment when the end of a turn is taken back. Acquire: pairs with
+        // `count`; what the deliveries did is seen. Both are read before what they are compared with.
+        let done = [&self.delivered, &self.discarded].map(|counter| counter.load(Ordering::Acquire));
+        done[0].wrapping_add(done[1]) == self.ring.pushed()
     }
 
     /// Queues a copy of the arguments, on behalf of a raiser on core `origin`. With a turn, it is the
@@ -174,8 +176,8 @@ impl Turn {
     /// Lets the mailbox rest, unless something has come in.
     fn end(self) -> Option<Self> {
         // An exchange: either it comes after that of a pusher, and then what was pushed is seen below, or
-        // the pusher's comes after this one, and then the pusher gets the turn. Release: for `is_quiet`,
-        // and for whoever has the next turn.
+        // the pusher's comes after this one, and then the pusher gets the turn. Release: for whoever has
+        // the next turn.
         self.0.is_scheduled.swap(false, Ordering::AcqRel);
         // From here on somebody else may have a turn, so this is a hint: if it is wrong, the new turn is
         // one for nothing.
@@ -199,6 +201,6 @@ impl Turn {
 
 /// By the one consumer.
 fn count(counter: &AtomicUsize) {
-    // Relaxed: nobody else writes it, and it is for people.
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    // Relaxed: nobody else writes it. Release: pairs with `is_quiet`.
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }
