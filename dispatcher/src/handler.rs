@@ -11,6 +11,7 @@ use crate::{
     landing,
     order::Order,
     plan::{Direct, Entry, Word},
+    post::Posting,
 };
 
 /// The form in which foreign procedures are kept: code that takes its closure, a pointer to the
@@ -106,6 +107,16 @@ impl<A: 'static, R: Copy + 'static> Handler<A, R> {
         self
     }
 
+    /// It is asynchronous: each raise for which its guards hold posts a copy of the arguments, and a worker
+    /// runs it later, one invocation after the other. Its result goes nowhere.
+    pub fn posted(mut self, posting: Posting) -> Self
+    where
+        A: Copy + Send,
+    {
+        self.raw.options.posting = Some(posting);
+        self
+    }
+
     /// How long it may run at a time, in nanoseconds of its strand's own time. A foreign handler that
     /// runs longer is cut, and its domain has failed; a trusted one is counted. It must not block.
     pub fn bounded_ns(mut self, bound_ns: u64) -> Self {
@@ -121,6 +132,7 @@ pub(crate) struct Options {
     pub(crate) placing: crate::order::Placing,
     pub(crate) bound_ns: Option<u64>,
     pub(crate) is_filter: bool,
+    pub(crate) posting: Option<Posting>,
 }
 
 /// A handler without its types.
@@ -161,6 +173,16 @@ impl RawHandler {
     /// As [`Handler::bounded_ns`].
     pub fn bounded_ns(mut self, bound_ns: u64) -> Self {
         self.options.bound_ns = Some(bound_ns);
+        self
+    }
+
+    /// As [`Handler::posted`].
+    ///
+    /// # Safety
+    ///
+    /// The arguments of the event on which this is installed may be copied bit by bit, and sent.
+    pub unsafe fn posted(mut self, posting: Posting) -> Self {
+        self.options.posting = Some(posting);
         self
     }
 

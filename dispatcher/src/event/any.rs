@@ -14,6 +14,7 @@ use crate::{
     observe::Observation,
     order::{Order, Placing},
     plan::{Draft, Plan, PlanKind, Record, Shape},
+    post::{Counts, Mailbox, Posting},
     processor::Processor,
 };
 
@@ -85,6 +86,8 @@ pub struct BindingInfo {
     pub is_filter: bool,
     /// How many strands sleep in it.
     pub sleepers: usize,
+    /// What became of what was posted to it, if it is asynchronous.
+    pub posts: Option<Counts>,
 }
 
 /// One guard, for people to read.
@@ -236,6 +239,7 @@ impl BindingInfo {
             overruns: 0,
             is_filter: false,
             sleepers: 0,
+            posts: None,
         }
     }
 
@@ -251,6 +255,7 @@ impl BindingInfo {
             overruns: binding.overruns(),
             is_filter: binding.is_filter,
             sleepers: binding.sleepers(),
+            posts: record.mailbox.as_ref().map(|mailbox| mailbox.counts()),
         }
     }
 }
@@ -425,7 +430,12 @@ impl Edit {
         }
         let incoming = handler.take().expect("it is still there");
         debug_assert_eq!(incoming.binding.id, id, "its own id");
-        Ok(Record { binding: incoming.binding, placing: incoming.placing, imposed: incoming.imposed })
+        Ok(Record {
+            binding: incoming.binding,
+            placing: incoming.placing,
+            imposed: incoming.imposed,
+            mailbox: incoming.mailbox,
+        })
     }
 
     /// Takes every binding out for which `goes` says so.
@@ -458,6 +468,8 @@ pub(super) struct Incoming {
     pub(super) binding: Arc<Binding>,
     placing: Placing,
     pub(super) imposed: Vec<(crate::guard::GuardId, Arc<crate::guard::RawGuard>)>,
+    pub(super) posting: Option<Posting>,
+    pub(super) mailbox: Option<Arc<Mailbox>>,
 }
 
 impl Incoming {
@@ -465,7 +477,13 @@ impl Incoming {
         let id = BindingId(next_id());
         let RawHandler { procedure, options } = handler;
         let binding = Binding::new(id, procedure, options.guards, options.bound_ns, options.is_filter);
-        let incoming = Self { binding: Arc::new(binding), placing: options.placing, imposed: Vec::new() };
+        let incoming = Self {
+            binding: Arc::new(binding),
+            placing: options.placing,
+            imposed: Vec::new(),
+            posting: options.posting,
+            mailbox: None,
+        };
         (id, incoming)
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     handler::{BindingId, Handler, RawHandler},
     merge::{Merge, RawMerge},
     order::Order,
+    post::Posting,
     processor::Processor,
 };
 
@@ -36,6 +37,8 @@ pub struct Request {
     pub is_filter: bool,
     /// How long it asks to run at a time, if it sets itself a bound.
     pub bound_ns: Option<u64>,
+    /// How it asks to be posted to, if it is asynchronous.
+    pub posting: Option<Posting>,
 }
 
 /// What an authorizer says.
@@ -52,11 +55,12 @@ pub struct Terms<A> {
     guards: Vec<Guard<A>>,
     order: Option<Order>,
     bound_ns: Option<u64>,
+    posting: Option<Posting>,
 }
 
 impl<A> Default for Terms<A> {
     fn default() -> Self {
-        Self { guards: Vec::new(), order: None, bound_ns: None }
+        Self { guards: Vec::new(), order: None, bound_ns: None, posting: None }
     }
 }
 
@@ -81,6 +85,15 @@ impl<A: 'static> Terms<A> {
     /// It runs no longer than this at a time, in nanoseconds.
     pub fn bounded_ns(mut self, bound_ns: u64) -> Self {
         self.bound_ns = Some(bound_ns);
+        self
+    }
+
+    /// It is asynchronous, whatever it asked for.
+    pub fn posted(mut self, posting: Posting) -> Self
+    where
+        A: Copy + Send,
+    {
+        self.posting = Some(posting);
         self
     }
 }
@@ -136,6 +149,7 @@ impl<A: 'static> Gate<A> {
             domain: handler.procedure.domain().map(|domain| domain.id()),
             is_filter: handler.options.is_filter,
             bound_ns: handler.options.bound_ns,
+            posting: handler.options.posting,
         };
         let terms = match authorizer(&request) {
             Verdict::Allow(terms) => terms,
@@ -144,6 +158,7 @@ impl<A: 'static> Gate<A> {
         terms.order.into_iter().for_each(|order| handler.options.placing.add(order));
         let bounds = [handler.options.bound_ns, terms.bound_ns];
         handler.options.bound_ns = bounds.into_iter().flatten().min();
+        handler.options.posting = terms.posting.or(handler.options.posting);
         Ok(Admitted { handler, imposed: terms.guards.into_iter().map(|guard| Arc::new(guard.raw)).collect() })
     }
 }
@@ -198,8 +213,8 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     ///
     /// As for [`Event::install`], but denial.
     pub fn install(&self, handler: Handler<A, R>) -> Result<BindingId, InstallError> {
-        let admitted = Admitted::freely(handler.raw);
-        self.event.admit(admitted, |edit, id, incoming| edit.install(id, incoming))
+        let incoming = Event::<A, R, P>::ready(Admitted::freely(handler.raw))?;
+        self.event.admit(incoming, |edit, id, incoming| edit.install(id, incoming))
     }
 
     /// Removes anybody's handler, *now*; of [`BindingId::INTRINSIC`] see
@@ -304,5 +319,16 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     /// `OutOfMemory`.
     pub fn set_most_handlers(&self, most_handlers: usize) -> Result<(), InstallError> {
         self.event.any.edit::<P, _>(|edit| Ok(edit.most_handlers = most_handlers))
+    }
+}
+
+impl<A: Copy + Send + 'static, R: Copy + 'static, P: Processor> Authority<'static, A, R, P> {
+    /// Makes room for asynchronous raises ([`Event::post`]), once and for all.
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError::Mailbox`] if such a queue cannot be made, [`InstallError::TakesPosts`] if there is one.
+    pub fn take_posts(&self, posting: Posting) -> Result<(), InstallError> {
+        self.event.take_posts(posting)
     }
 }

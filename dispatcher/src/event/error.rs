@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::handler::BindingId;
+use crate::{handler::BindingId, post::MailboxError};
 
 /// Why a raise brought no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +13,13 @@ pub enum RaiseError {
     Cut,
     /// The raiser had too little stack left to enter anybody's code: raises nest too deeply.
     OutOfStack,
+    /// An asynchronous handler's queue is full, or the event's, and whoever made it wants that told. The
+    /// other handlers have run.
+    QueueFull,
+    /// All that fired is asynchronous: it will answer nobody, and the event has no default.
+    Posted,
+    /// The event takes no asynchronous raises.
+    NoQueue,
 }
 
 impl fmt::Display for RaiseError {
@@ -21,6 +28,9 @@ impl fmt::Display for RaiseError {
             Self::NoHandler => "no handler is installed for it, and the event has none of its own",
             Self::Cut => "its handler failed and was cut",
             Self::OutOfStack => "too little stack is left to enter a handler: raise from less deep",
+            Self::QueueFull => "a queue is full: raise it again when its handler has caught up",
+            Self::Posted => "its handlers are asynchronous and answer nobody, and the event has no default",
+            Self::NoQueue => "it takes no asynchronous raises: its owner has made no room for them",
         })
     }
 }
@@ -53,6 +63,12 @@ pub enum InstallError {
     WouldWaitForItself,
     /// The caller must not block here, and this waits: see [`crate::context`].
     MustNotBlock,
+    /// There is no such mailbox for an asynchronous handler.
+    Mailbox(MailboxError),
+    /// A filter cannot be asynchronous: those after it would not see what it does.
+    PostedFilter,
+    /// The event takes asynchronous raises already.
+    TakesPosts,
 }
 
 /// By what rule an owner forbids a change.
@@ -86,6 +102,11 @@ impl fmt::Display for InstallError {
             Self::WouldWaitForItself => {
                 out.write_str("the caller runs in this handler: remove it now instead, or from elsewhere")
             }
+            Self::Mailbox(why) => write!(out, "cannot be asynchronous: {why}"),
+            Self::PostedFilter => {
+                out.write_str("a filter cannot be asynchronous: nobody would see what it does")
+            }
+            Self::TakesPosts => out.write_str("the event takes asynchronous raises already"),
             Self::MustNotBlock => out.write_str("what may not block cannot wait: remove it now instead"),
         }
     }

@@ -6,6 +6,7 @@
 mod any;
 mod authority;
 mod error;
+mod posted;
 mod transaction;
 
 use alloc::sync::Arc;
@@ -24,6 +25,7 @@ use crate::{
     merge::{Merge, RawMerge},
     observe,
     plan::{self, Entry, Plan, Room, Shape, Word, is_narrow},
+    post::Mailbox,
     processor::Processor,
 };
 
@@ -67,6 +69,8 @@ pub struct Event<A, R, P> {
     intrinsic: AtomicPtr<()>,
     default: AtomicPtr<()>,
     gate: Gate<A>,
+    /// What was raised asynchronously waits here, if the owner allows that.
+    posts: spin::Once<Arc<Mailbox>>,
     is_claimed: AtomicBool,
     _types: PhantomData<fn(&A, P) -> R>,
 }
@@ -97,6 +101,7 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
             intrinsic: AtomicPtr::new(word),
             default: AtomicPtr::new(ptr::null_mut()),
             gate: Gate::closed(),
+            posts: spin::Once::new(),
             is_claimed: AtomicBool::new(false),
             _types: PhantomData,
         }
@@ -274,20 +279,30 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
         handler: RawHandler,
         change: impl FnOnce(&mut any::Edit, BindingId, &mut Option<Incoming>) -> Result<(), InstallError>,
     ) -> Result<BindingId, InstallError> {
-        let handler = self.gate.ask::<P>(operation, handler)?;
-        self.admit(handler, change)
+        let incoming = self.ask(operation, handler)?;
+        self.admit(incoming, change)
+    }
+
+    /// Asks the owner, and makes the handler ready on his terms.
+    fn ask(&self, operation: Operation, handler: RawHandler) -> Result<(BindingId, Incoming), InstallError> {
+        Self::ready(self.gate.ask::<P>(operation, handler)?)
+    }
+
+    fn ready(handler: authority::Admitted) -> Result<(BindingId, Incoming), InstallError> {
+        let (id, mut incoming) = handler.into_incoming();
+        Self::equip(&mut incoming)?;
+        Ok((id, incoming))
     }
 
     /// Makes a change by which a handler comes in.
     fn admit(
         &self,
-        handler: authority::Admitted,
+        (id, incoming): (BindingId, Incoming),
         change: impl FnOnce(&mut any::Edit, BindingId, &mut Option<Incoming>) -> Result<(), InstallError>,
     ) -> Result<BindingId, InstallError> {
-        let (id, incoming) = handler.into_incoming();
         // Whatever comes of it, the last to let go is out here: a closure's destructor does not belong
         // under a lock.
-        let _binding = incoming.binding.clone();
+        let (_binding, _mailbox) = (incoming.binding.clone(), incoming.mailbox.clone());
         let mut incoming = Some(incoming);
         self.any.edit::<P, _>(|edit| change(edit, id, &mut incoming))?;
         Ok(id)
@@ -328,13 +343,14 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
         if context::is_in_binding::<P>(id) {
             return Err(InstallError::WouldWaitForItself);
         }
-        let binding = self.any.edit::<P, _>(|edit| {
-            let binding = edit.record(id)?.binding.clone();
+        let (binding, mailbox) = self.any.edit::<P, _>(|edit| {
+            let record = edit.record(id)?;
+            let (binding, mailbox) = (record.binding.clone(), record.mailbox.clone());
             if domain.is_some_and(|domain| !binding.belongs_to(domain)) {
                 return Err(InstallError::Unknown);
             }
             edit.remove(|other| other.id == id)?;
-            Ok(binding)
+            Ok((binding, mailbox))
         })?;
         let is_over = Arc::new(AtomicBool::new(false));
         let flag = is_over.clone();
@@ -346,7 +362,9 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
             flag.store(true, Ordering::Release);
         });
         P::summon_keeper();
-        P::wait_until(&|| is_over.load(Ordering::Acquire) && binding.sleepers() == 0);
+        // What waits in its mailbox is discarded, one by one, by a worker.
+        let is_quiet = || mailbox.as_ref().is_none_or(|mailbox| mailbox.is_quiet());
+        P::wait_until(&|| is_over.load(Ordering::Acquire) && binding.sleepers() == 0 && is_quiet());
         P::retired().after_grace(move || drop(binding));
         P::summon_keeper();
         Ok(())

@@ -6,7 +6,6 @@ use core::{fmt, marker::PhantomData, ptr};
 use super::{
     AnyEvent, Event, InstallError, Operation,
     any::{Change, Incoming, Replaced},
-    authority::Admitted,
 };
 use crate::{
     binding::Binding,
@@ -52,7 +51,7 @@ enum What<'a> {
 }
 
 /// Asks the event's owner.
-type Ask<'a> = Box<dyn FnOnce() -> Result<Admitted, InstallError> + 'a>;
+type Ask<'a> = Box<dyn FnOnce() -> Result<(BindingId, Incoming), InstallError> + 'a>;
 
 /// A step that cannot be made, and why; nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,7 +109,7 @@ impl<'a, P: Processor> Transaction<'a, P> {
         event: &'a Event<A, R, P>,
         handler: RawHandler,
     ) -> Self {
-        let ask = Box::new(move || event.gate.ask::<P>(Operation::Install, handler));
+        let ask = Box::new(move || event.ask(Operation::Install, handler));
         self.step(&event.any, What::Install(ask))
     }
 
@@ -126,7 +125,7 @@ impl<'a, P: Processor> Transaction<'a, P> {
         old: BindingId,
         handler: Handler<A, R>,
     ) -> Self {
-        let ask = Box::new(move || event.gate.ask::<P>(Operation::Replace(old), handler.raw));
+        let ask = Box::new(move || event.ask(Operation::Replace(old), handler.raw));
         self.step(&event.any, What::Replace(old, ask))
     }
 
@@ -152,7 +151,7 @@ impl<'a, P: Processor> Transaction<'a, P> {
         for (number, Step { event, what }) in self.steps.into_iter().enumerate() {
             let fail = |why| Failure { step: number, why };
             let mut admit = |ask: Ask<'_>| -> Result<(BindingId, Option<Incoming>), Failure> {
-                let (id, incoming) = ask().map_err(fail)?.into_incoming();
+                let (id, incoming) = ask().map_err(fail)?;
                 kept.push(incoming.binding.clone());
                 Ok((id, Some(incoming)))
             };

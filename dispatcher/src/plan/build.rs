@@ -19,6 +19,7 @@ use crate::{
     merge::RawMerge,
     observe::Observation,
     order::{self, Placing},
+    post::Mailbox,
     references::References,
     retire::{RetireList, Retired},
 };
@@ -46,6 +47,7 @@ pub(crate) struct Record {
     pub(crate) binding: Arc<Binding>,
     pub(crate) placing: Placing,
     pub(crate) imposed: Vec<(GuardId, Arc<RawGuard>)>,
+    pub(crate) mailbox: Option<Arc<Mailbox>>,
 }
 
 /// All from which a plan is made.
@@ -215,7 +217,21 @@ impl Entry {
             traits: Traits::default(),
             bound_ns: 0,
             tests: Vec::new(),
+            mailbox: None,
             binding: None,
+        }
+    }
+
+    /// A handler at the far end of its mailbox.
+    pub(crate) fn remote(binding: &Arc<Binding>, is_narrow: bool) -> Self {
+        let procedure = &binding.procedure;
+        Self {
+            domain: procedure.domain().map_or(ptr::null(), Arc::as_ptr),
+            code: procedure.code,
+            traits: Traits(if binding.bound_ns.is_some() { Traits::BOUNDED } else { 0 }),
+            bound_ns: binding.bound_ns.unwrap_or_default(),
+            binding: Some(binding.clone()),
+            ..Self::of(procedure.direct(is_narrow), procedure.closure)
         }
     }
 
@@ -232,12 +248,14 @@ impl Entry {
         traits |= if tests.is_empty() { 0 } else { Traits::GUARDED };
         traits |= if binding.is_filter { Traits::FILTER } else { 0 };
         traits |= if bound_ns.is_some() { Traits::BOUNDED } else { 0 };
+        traits |= if record.mailbox.is_some() { Traits::POSTED } else { 0 };
         Ok(Self {
             domain: procedure.domain().map_or(ptr::null(), Arc::as_ptr),
             code: procedure.code,
             traits: Traits(traits),
             bound_ns: bound_ns.unwrap_or_default(),
             tests,
+            mailbox: record.mailbox.clone(),
             binding: Some(binding.clone()),
             ..Self::of(procedure.direct(shape.is_narrow), procedure.closure)
         })

@@ -1,6 +1,7 @@
 //! Running a plan of any kind, entry by entry.
 
-use core::mem::MaybeUninit;
+use alloc::sync::Arc;
+use core::{any::TypeId, mem::MaybeUninit};
 
 use super::{Entry, EntryTest, Plan, Room, Traits, Word, is_narrow};
 use crate::{
@@ -8,6 +9,7 @@ use crate::{
     event::{Overrun, RaiseError},
     handler::BindingId,
     merge::Merge,
+    post::{Full, Mailbox},
     processor::Processor,
 };
 
@@ -119,6 +121,9 @@ struct Run<'a, A, R> {
     merged: MaybeUninit<R>,
     fired: u32,
     cut: u32,
+    /// Handlers that will run elsewhere, and those whose queue had no room.
+    posted: u32,
+    refused: u32,
 }
 
 impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
@@ -134,6 +139,8 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
             merged: MaybeUninit::uninit(),
             fired: 0,
             cut: 0,
+            posted: 0,
+            refused: 0,
         }
     }
 
@@ -206,7 +213,9 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
         if entry.traits.has(Traits::FILTER) {
             self.copy_args();
         }
-        if entry.traits.has(Traits::BOUNDED) {
+        if let Some(mailbox) = &entry.mailbox {
+            self.post::<P>(mailbox);
+        } else if entry.traits.has(Traits::BOUNDED) {
             self.call_bounded::<P>(entry);
         } else {
             self.call::<P>(entry);
@@ -244,24 +253,35 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
     }
 
     fn call_bounded<P: Processor>(&mut self, entry: &Entry) {
-        let until = P::now_ns().saturating_add(entry.bound_ns);
         // The tick must find the right entry once it finds a bound.
         self.border.set_entry(entry);
-        self.border.bound(until);
-        P::keep_ticking(until);
+        let mut room = Room::<R>::new();
+        room.offer(self.border);
+        // SAFETY: as in `call`.
+        let (word, is_late) = unsafe { entry.invoke::<P>(self.args, self.border) };
         let cut_before = self.cut;
-        self.call::<P>(entry);
-        let is_late = self.border.deadline().is_some_and(|until| P::now_ns() >= until);
-        self.border.unbound();
-        if is_late && let Some(binding) = entry.binding() {
-            binding.count_overrun();
-            if let Some(report) = self.plan.on_overrun {
-                report(Overrun {
-                    binding: binding.id,
-                    domain: binding.domain().map(|domain| domain.id()),
-                    was_cut: self.cut > cut_before,
-                });
-            }
+        if self.border.is_quiet() || self.came_through::<P>() {
+            // SAFETY: it was delivered: nothing went wrong.
+            self.take(entry, unsafe { room.take(word) });
+        }
+        if is_late
+            && let Some(binding) = entry.binding()
+            && let Some(report) = self.plan.on_overrun
+        {
+            report(Overrun {
+                binding: binding.id,
+                domain: binding.domain().map(|domain| domain.id()),
+                was_cut: self.cut > cut_before,
+            });
+        }
+    }
+
+    /// Leaves it to others.
+    fn post<P: Processor>(&mut self, mailbox: &Arc<Mailbox>) {
+        // SAFETY: the mailbox was made for arguments of this event, which may be copied and sent.
+        match unsafe { mailbox.post::<P>(self.args) } {
+            Ok(_) => self.posted += 1,
+            Err(Full) => self.refused += 1,
         }
     }
 
@@ -269,8 +289,17 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
     ///
     /// If results are wide, `out` is where the raise wants its result.
     unsafe fn finish(self, out: MaybeUninit<*mut ()>) -> Word {
-        if self.fired == 0 {
-            self.border.fail(if self.cut > 0 { RaiseError::Cut } else { RaiseError::NoHandler });
+        let is_unit = TypeId::of::<R>() == TypeId::of::<()>();
+        let failure = match self.fired {
+            _ if self.refused > 0 => Some(RaiseError::QueueFull),
+            0 if self.posted > 0 && is_unit => return Word::nothing(),
+            0 if self.posted > 0 => Some(RaiseError::Posted),
+            0 if self.cut > 0 => Some(RaiseError::Cut),
+            0 => Some(RaiseError::NoHandler),
+            _ => None,
+        };
+        if let Some(why) = failure {
+            self.border.fail(why);
             return Word::nothing();
         }
         // SAFETY: something has fired.

@@ -29,6 +29,8 @@ use crate::{
     handler::{Code, nothing},
     merge::RawMerge,
     observe::Observation,
+    post::Mailbox,
+    processor::Processor,
     references::References,
     retire::{RetireList, Retired},
 };
@@ -93,6 +95,8 @@ pub(crate) struct Entry {
     traits: Traits,
     bound_ns: u64,
     tests: Vec<EntryTest>,
+    /// Where invocations go, if they are run by others.
+    mailbox: Option<Arc<Mailbox>>,
     /// Keeps what stands above alive; none for the intrinsic handler, whose code never goes.
     binding: Option<Arc<Binding>>,
 }
@@ -119,6 +123,8 @@ impl Traits {
     const BOUNDED: u8 = 4;
     /// It is a predicate.
     const PREDICATE: u8 = 8;
+    /// It is run by others.
+    const POSTED: u8 = 16;
 
     const fn has(self, any: u8) -> bool {
         self.0 & any != 0
@@ -150,6 +156,7 @@ static EMPTY: EmptyPlan = EmptyPlan(Entry {
     traits: Traits(0),
     bound_ns: 0,
     tests: Vec::new(),
+    mailbox: None,
     binding: None,
 });
 
@@ -296,6 +303,7 @@ impl Entry {
             traits: Traits::default(),
             bound_ns: 0,
             tests: Vec::new(),
+            mailbox: None,
             binding: None,
         }
     }
@@ -305,6 +313,31 @@ impl Entry {
         // SAFETY: the binding keeps the domain's state alive, and whoever has the entry the binding;
         // or it was passed in by `enter`, whose caller has it.
         unsafe { self.domain.as_ref() }
+    }
+
+    /// Runs it, within its bound if it has one. Says whether it ran longer than that.
+    ///
+    /// # Safety
+    ///
+    /// As for any [`Direct`]; the border is open, and names this entry.
+    #[inline]
+    pub(crate) unsafe fn invoke<P: Processor>(&self, args: *const (), border: &Border) -> (Word, bool) {
+        if !self.traits.has(Traits::BOUNDED) {
+            // SAFETY: passed on.
+            return (unsafe { (self.direct)(self, args, border) }, false);
+        }
+        let until = P::now_ns().saturating_add(self.bound_ns);
+        border.bound(until);
+        P::keep_ticking(until);
+        // SAFETY: passed on.
+        let word = unsafe { (self.direct)(self, args, border) };
+        // It may have been extended meanwhile.
+        let is_late = border.deadline().is_some_and(|until| P::now_ns() >= until);
+        border.unbound();
+        if is_late && let Some(binding) = &self.binding {
+            binding.count_overrun();
+        }
+        (word, is_late)
     }
 
     pub(crate) fn binding(&self) -> Option<&Arc<Binding>> {

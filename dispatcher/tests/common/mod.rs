@@ -35,6 +35,15 @@ impl Drop for Citizen {
     }
 }
 
+/// `procedure` as a domain's code, see [`install_foreign`].
+pub fn foreign<A: 'static, R: Copy + 'static, F: Fn(&A) -> R + Sync>(
+    domain: &Arc<DomainState>,
+    procedure: &F,
+) -> RawHandler {
+    // SAFETY: the tests keep `procedure` until nothing can call it any more.
+    unsafe { RawHandler::foreign(call::<A, R, F>, std::ptr::from_ref(procedure).cast(), domain.clone()) }
+}
+
 /// Installs `procedure` as a domain's code. It is borrowed, as code and closure of a domain are by the
 /// core: it must outlive the binding and the grace period after its removal.
 pub fn install_foreign<A: 'static, R: Copy + 'static, F: Fn(&A) -> R + Sync>(
@@ -42,9 +51,7 @@ pub fn install_foreign<A: 'static, R: Copy + 'static, F: Fn(&A) -> R + Sync>(
     domain: &Arc<DomainState>,
     procedure: &F,
 ) -> Result<BindingId, InstallError> {
-    // SAFETY: the tests keep `procedure` until nothing can call it any more.
-    let handler =
-        unsafe { RawHandler::foreign(call::<A, R, F>, std::ptr::from_ref(procedure).cast(), domain.clone()) };
+    let handler = foreign::<A, R, F>(domain, procedure);
     // SAFETY: `call` takes an `A` and writes an `R`.
     unsafe { event.install_raw(handler) }
 }

@@ -10,10 +10,7 @@ use dispatcher::{
     Event, Handler, Processor,
     post::{Addressee, Full, Mailbox, OnFull, Place, Posted, Posting},
 };
-use sched::{
-    Machine,
-    workers::{FEWEST_WORKERS, LINGER_NS, MOST_WORKERS},
-};
+use sched::workers::{FEWEST_WORKERS, LINGER_NS, MOST_WORKERS};
 use x86_64::instructions::interrupts::without_interrupts;
 
 use super::{Cpu, Handle, workers};
