@@ -13,6 +13,11 @@
 //!
 //! Whatever happens sets bits in the border's own plan word. The straight path out tests those bits:
 //! one test covers all of it, and when nothing happened that is all.
+//!
+//! Between opening and the first store to that word it may hold anything: whatever lay on the stack.
+//! Nothing of the strand's own looks at it there, and interrupts only do what is harmless then: a mark
+//! is overwritten and comes again, a bound that is none makes the core tick once more, and is extended
+//! in memory that is the border's. None of them follows it to a plan.
 
 use core::{
     cell::{Cell, UnsafeCell},
@@ -26,7 +31,7 @@ use crate::{
     event::RaiseError,
     handler::Code,
     landing,
-    plan::{Entry, Plan},
+    plan::{Entry, Plan, Word},
     processor::Processor,
 };
 
@@ -48,14 +53,12 @@ const BASE: usize = 1;
 
 /// The record of one passage: of a raise, of a procedure of another domain, or of a strand's start.
 ///
-/// Its first two words are set before it is opened, and all that an interrupt looks at. The rest is
-/// set by those who need it.
+/// Its first word is set before it is opened, its second one right after that. The rest is set by those
+/// who need it.
 #[repr(C)]
 pub struct Border {
     below: Cell<*mut Border>,
     /// The plan that is being run, with the flags. Atomic because an interrupt on this core marks it.
-    /// Of a border that is just being opened it may be a plan that is gone: only what is done on the
-    /// strand itself follows it.
     pub(crate) via: AtomicPtr<Plan>,
     /// The result of a foreign procedure, or where it goes if it is wider than a word.
     pub(crate) room: UnsafeCell<MaybeUninit<*mut ()>>,
@@ -64,23 +67,35 @@ pub struct Border {
     /// What is being run, if the plan has several entries, or if there is no plan.
     entry: Cell<MaybeUninit<*const Entry>>,
     failure: Cell<MaybeUninit<RaiseError>>,
+    pub(crate) keep: Cell<Word>,
     /// Of the bound, in the processor's nanoseconds. Atomic as `via` is.
     deadline: MaybeUninit<AtomicUsize>,
 }
 
 impl Border {
-    /// A border for a passage that is about to be made, above `below`, by way of `plan`.
+    /// Makes a border for a passage that is about to be made, above `below`. Its plan is to be set.
     #[inline(always)]
-    pub(crate) fn new(below: *mut Self, plan: *mut Plan) -> Self {
-        Self {
-            below: Cell::new(below),
-            via: AtomicPtr::new(plan),
-            room: UnsafeCell::new(MaybeUninit::uninit()),
-            landing: Cell::new(MaybeUninit::uninit()),
-            entry: Cell::new(MaybeUninit::uninit()),
-            failure: Cell::new(MaybeUninit::uninit()),
-            deadline: MaybeUninit::uninit(),
-        }
+    pub(crate) fn make(place: &mut MaybeUninit<Self>, below: *mut Self) -> &Self {
+        let border = place.as_mut_ptr();
+        // SAFETY: it is the place of a border.
+        let field = unsafe { &raw mut (*border).below };
+        // SAFETY: it is the place of that word.
+        unsafe { field.write(Cell::new(below)) };
+        landing::settle(place)
+    }
+
+    /// A border for a passage that goes by way of no plan.
+    fn without_plan(place: &mut MaybeUninit<Self>, below: *mut Self) -> &Self {
+        let border = Self::make(place, below);
+        border.set_plan(ptr::null_mut());
+        border
+    }
+
+    /// A border for a passage to `entry`, and to nothing else.
+    pub(crate) fn of_entry(place: &mut MaybeUninit<Self>, below: *mut Self, entry: *const Entry) -> &Self {
+        let border = Self::without_plan(place, below);
+        border.set_entry(entry);
+        border
     }
 
     /// Opens it: from here on the strand is inside. What it came through must be loaded, or looked at
@@ -102,13 +117,11 @@ impl Border {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// The plan was replaced between two looks: notes the one that there is now, which may be none.
-    #[cold]
-    pub(crate) fn look_again(&self, plan: &AtomicPtr<Plan>) -> *mut Plan {
-        let now = plan.load(Ordering::Acquire);
+    /// Notes the plan that is run through it, before anything of that is used.
+    #[inline(always)]
+    pub(crate) fn set_plan(&self, plan: *mut Plan) {
         // Relaxed: read by this core alone.
-        self.via.store(now, Ordering::Relaxed);
-        now
+        self.via.store(plan, Ordering::Relaxed);
     }
 
     /// Did anything happen on the way: a sleep, a nudge, a failure?
@@ -248,13 +261,20 @@ impl Border {
     }
 
     /// Something happened on the way through this border, which is closed now: a sleep, a nudge, a
-    /// failure. Puts it in order, and says why there is no result, if so.
+    /// failure. Puts it in order, and says why there is no result, if so. If there is, `word` is kept, to
+    /// be taken by [`kept`](Self::kept): so that it need not survive in a register where nothing happens.
     #[cold]
-    pub(crate) fn look_back<P: Processor>(&self) -> Option<RaiseError> {
+    pub(crate) fn look_back<P: Processor>(&self, word: Word) -> Option<RaiseError> {
+        self.keep.set(word);
         self.release_entry::<P>();
         let failure = self.take_failure();
         self.settle::<P>();
         failure
+    }
+
+    /// What [`look_back`](Self::look_back) kept.
+    pub(crate) fn kept(&self) -> Word {
+        self.keep.get()
     }
 
     /// The raise is over and this border closed: gives up the counted plan, repins if asked to.
@@ -315,15 +335,15 @@ pub unsafe fn enter<P: Processor>(
     let entry = Entry::procedure(domain, code, closure);
     let below = P::top();
     let tagged = below.map_addr(|address| address | if passage == Passage::Base { BASE } else { 0 });
-    let border = Border::new(tagged, ptr::null_mut());
-    border.set_entry(&raw const entry);
+    let mut place = MaybeUninit::uninit();
+    let border = Border::of_entry(&mut place, tagged, &raw const entry);
     border.set_room(result);
     border.open::<P>();
-    let outcome = if P::has_room(&border) {
+    let outcome = if P::has_room(border) {
         // The landing asks whether the domain is open, inside: whoever finds it open there is waited
         // for by the grace period after its closing, even if preempted before the next instruction.
         // SAFETY: passed on; the result has a room of its own.
-        unsafe { landing::land_wide(&raw const entry, args, &raw const border) };
+        unsafe { landing::land_wide(&raw const entry, args, border) };
         border.release_entry::<P>();
         match border.take_failure() {
             None => Ok(()),
@@ -393,7 +413,9 @@ pub(crate) unsafe fn hold_all(top: *mut Border) {
         }
         let (plan, flags) = (border.plan(), border.flags());
         let entry = border.entry();
-        let plan_done = plan.is_null() || flags & PLAN_HELD != 0;
+        // SAFETY: the strand runs something of the plan, so it is covered.
+        let has_nothing = plan.is_null() || unsafe { Plan::is_bare(plan) };
+        let plan_done = has_nothing || flags & PLAN_HELD != 0;
         let entry_done = entry.is_none() || flags & ENTRY_HELD != 0;
         if flags & (PLAN_HELD | ENTRY_HELD) != 0 && plan_done && entry_done {
             // When this border was held, so was every one outside it, and nothing has happened out

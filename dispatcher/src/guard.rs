@@ -117,17 +117,24 @@ impl RawKey {
     /// There is an initialized field of this width at this offset.
     #[inline(always)]
     pub(crate) unsafe fn load(self, args: *const ()) -> u64 {
+        /// # Safety
+        ///
+        /// There are so many initialized bytes.
+        #[inline(always)]
+        unsafe fn read<T: Into<u64>>(field: *const ()) -> u64 {
+            // SAFETY: by the contract.
+            unsafe { field.cast::<T>().read_unaligned() }.into()
+        }
         // SAFETY: within the arguments.
         let field = unsafe { args.byte_add(self.offset as usize) };
+        let read = match self.width {
+            1 => read::<u8>,
+            2 => read::<u16>,
+            4 => read::<u32>,
+            _ => read::<u64>,
+        };
         // SAFETY: there are so many initialized bytes.
-        unsafe {
-            match self.width {
-                1 => u64::from(field.cast::<u8>().read()),
-                2 => u64::from(field.cast::<u16>().read_unaligned()),
-                4 => u64::from(field.cast::<u32>().read_unaligned()),
-                _ => field.cast::<u64>().read_unaligned(),
-            }
-        }
+        unsafe { read(field) }
     }
 
     /// A value as it would be loaded: of a signed field, only the bytes that are there.

@@ -42,7 +42,7 @@ fn what_was_replaced_goes_after_a_grace_period_and_not_before() {
     let (event, census) = (Plain::new("Test.Grace", None).open(), Census::default());
     let id = event.install(counted(&census)).unwrap();
     event.remove(id).unwrap();
-    assert_eq!((census.alive(), world.retired().len(), world.summons()), (1, 1, 2));
+    assert_eq!((census.alive(), world.retired().len(), world.summons()), (1, 1, 1));
     // This core does not repin: nothing can go, however often the housekeeper looks.
     for _ in 0..50 {
         assert_eq!(elsewhere(|| world.keep()), Progress::Waiting { lagging: 1 });

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     ptr,
-    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
 };
 
 use super::InstallError;
@@ -13,7 +13,7 @@ use crate::{
     merge::RawMerge,
     observe::Observation,
     order::{Order, Placing},
-    plan::{Draft, Plan, PlanKind, Record, Shape},
+    plan::{BarePlan, Compiled, Draft, Plan, PlanKind, Record, Shape},
     post::{Counts, Mailbox, Posting},
     processor::Processor,
 };
@@ -30,21 +30,18 @@ pub(super) fn next_id() -> u64 {
 
 /// What there is to an event apart from its types.
 pub struct AnyEvent {
-    name: &'static str,
-    /// Null: only the intrinsic handler stands here.
+    /// Is there anything but the intrinsic handler? While not, raises just call that.
+    pub(super) is_planned: AtomicBool,
+    /// What raises run who find that there is. They may be late, so there always is one to be found then.
     pub(super) plan: AtomicPtr<Plan>,
+    /// The plan for those who come after the last handler has gone.
+    pub(super) home: BarePlan,
+    name: &'static str,
     shape: &'static Shape,
-    /// As it was declared.
-    intrinsic: *const (),
     merge: RawMerge,
     /// Guards what plans are made from; never held across a raise or a wait.
     draft: spin::Mutex<Option<State>>,
 }
-
-// SAFETY: the intrinsic handler is a procedure, which any core may call; all else is shared already.
-unsafe impl Sync for AnyEvent {}
-// SAFETY: as above.
-unsafe impl Send for AnyEvent {}
 
 /// What the lock guards, once somebody has changed something.
 struct State {
@@ -119,7 +116,17 @@ impl AnyEvent {
             Some(intrinsic) => (intrinsic, ptr::null_mut()),
             None => (ptr::null(), Plan::empty()),
         };
-        Self { name, plan: AtomicPtr::new(plan), shape, intrinsic, merge, draft: spin::Mutex::new(None) }
+        let is_planned = AtomicBool::new(!plan.is_null());
+        let home = BarePlan::intrinsic(shape.home, intrinsic);
+        Self {
+            is_planned,
+            plan: AtomicPtr::new(plan),
+            home,
+            name,
+            shape,
+            merge,
+            draft: spin::Mutex::new(None),
+        }
     }
 
     pub(super) const fn set_merge(&mut self, merge: RawMerge) {
@@ -140,7 +147,11 @@ impl AnyEvent {
         State {
             draft: Draft {
                 records: Vec::new(),
-                intrinsic: self.intrinsic,
+                // Relaxed: it was declared so, and nobody has changed it yet.
+                intrinsic: match self.is_planned.load(Ordering::Relaxed) {
+                    true => ptr::null(),
+                    false => self.home.intrinsic.load(Ordering::Relaxed),
+                },
                 merge: self.merge,
                 bound_ns: None,
                 on_overrun: None,
@@ -160,8 +171,12 @@ impl AnyEvent {
             let order: Vec<_> = draft.arrange().map(Iterator::collect).unwrap_or_default();
             EventInfo {
                 name: self.name,
-                // SAFETY: plans are replaced under the lock that is held here.
-                kind: unsafe { Plan::kind_of(plan) },
+                kind: match () {
+                    () if !self.is_planned.load(Ordering::Relaxed) => PlanKind::Intrinsic,
+                    () if ptr::eq(plan, Plan::empty()) => PlanKind::Empty,
+                    // SAFETY: it is not bare, and plans are replaced under the lock that is held here.
+                    () => unsafe { Plan::kind_of(plan) },
+                },
                 merge: draft.merge.name(),
                 bindings: order
                     .into_iter()
@@ -182,7 +197,7 @@ impl AnyEvent {
     pub fn observe<P: Processor>(&self, cores: usize) -> Result<Arc<Observation>, InstallError> {
         let observation = Observation::new(cores)?;
         let seen = observation.clone();
-        self.edit::<P, _>(|draft| Ok(draft.observed = Some(seen)))?;
+        self.adjust::<P>(|edit| edit.observed = Some(seen))?;
         Ok(observation)
     }
 
@@ -192,7 +207,7 @@ impl AnyEvent {
     ///
     /// `OutOfMemory`: then it is watched still.
     pub fn unobserve<P: Processor>(&self) -> Result<(), InstallError> {
-        self.edit::<P, _>(|draft| Ok(draft.observed = None))
+        self.adjust::<P>(|edit| edit.observed = None)
     }
 
     /// Changes what the plan is made from, all or nothing.
@@ -213,6 +228,33 @@ impl AnyEvent {
         result
     }
 
+    /// As [`edit`](Self::edit), for what cannot fail by itself.
+    pub(super) fn adjust<P: Processor>(&self, adjust: impl FnOnce(&mut Edit)) -> Result<(), InstallError> {
+        self.edit::<P, _>(|edit| {
+            adjust(edit);
+            Ok(())
+        })
+    }
+
+    /// The instant at which the event changes. What raises ran until now comes back, if it is to be
+    /// retired.
+    fn switch_to(&self, compiled: Compiled) -> Option<*mut Plan> {
+        let plan = match compiled {
+            Compiled::Plan(plan) => plan,
+            Compiled::Empty => Plan::empty(),
+            Compiled::Intrinsic => self.home.as_plan(),
+        };
+        // Relaxed: it is written under the lock, which the caller has.
+        let was_planned = self.is_planned.load(Ordering::Relaxed);
+        // Release: the plan is complete when it can be found (Acquire in `raise`).
+        let old = self.plan.swap(plan, Ordering::AcqRel);
+        // Where there was nothing but the intrinsic handler, this is the instant, and the plan is there
+        // already; where there will be nothing else, whoever still looks at the plan finds that at home.
+        // Release: pairs with the Acquire of `raise`.
+        self.is_planned.store(!ptr::eq(plan, self.home.as_plan()), Ordering::Release);
+        (was_planned && !ptr::eq(old, Plan::empty())).then_some(old)
+    }
+
     /// Begins a change, with the lock. In [`Processor::unpreempted`].
     pub(super) fn begin(&self) -> Result<Change<'_>, InstallError> {
         let mut state = self.draft.lock();
@@ -224,7 +266,7 @@ impl AnyEvent {
             gone: Vec::new(),
             come: Vec::new(),
         };
-        Ok(Change { event: self, state, edit, plan: None })
+        Ok(Change { event: self, state, edit, compiled: None })
     }
 }
 
@@ -265,7 +307,7 @@ pub(super) struct Change<'a> {
     event: &'a AnyEvent,
     state: spin::MutexGuard<'a, Option<State>>,
     pub(super) edit: Edit,
-    plan: Option<*mut Plan>,
+    compiled: Option<Compiled>,
 }
 
 /// What a change works on.
@@ -291,13 +333,13 @@ impl Change<'_> {
         &mut self,
         retired: &'static crate::retire::RetireList,
     ) -> Result<(), InstallError> {
-        self.plan = Some(self.edit.draft.compile(self.event.shape, retired)?);
+        self.compiled = Some(self.edit.draft.compile(self.event.shape, retired)?);
         Ok(())
     }
 
     /// Makes raises run it. This is the instant at which the event changes.
     pub(super) fn publish(mut self) -> Replaced {
-        let plan = self.plan.take().expect("it was compiled");
+        let compiled = self.compiled.take().expect("it was compiled");
         self.edit.gone.iter().for_each(|binding| binding.mark_removed());
         self.edit.gone.iter().filter_map(|binding| binding.domain()).for_each(|domain| domain.lost_handler());
         // They were counted when they came; now they stay.
@@ -305,20 +347,19 @@ impl Change<'_> {
         let state = self.state.as_mut().expect("it was begun");
         state.most_handlers = self.edit.most_handlers;
         core::mem::swap(&mut state.draft, &mut self.edit.draft);
-        // Release: the plan is complete when it can be found (Acquire in `raise`).
-        let old = self.event.plan.swap(plan, Ordering::AcqRel);
+        let old = self.event.switch_to(compiled);
         let empty = Draft { records: Vec::new(), observed: None, ..self.edit.draft };
         Replaced {
             draft: Some(core::mem::replace(&mut self.edit.draft, empty)),
             gone: core::mem::take(&mut self.edit.gone),
-            plan: Some(old),
+            plan: old,
         }
     }
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        if let Some(plan) = self.plan.take() {
+        if let Some(Compiled::Plan(plan)) = self.compiled.take() {
             // SAFETY: it was compiled by this change and not published.
             unsafe { Plan::discard(plan) };
         }

@@ -266,14 +266,13 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     /// `OutOfMemory`; [`InstallError::Cycle`] where others are ordered by it in a way that it cannot have.
     pub fn set_intrinsic(&self, intrinsic: Option<fn(&A) -> R>) -> Result<(), InstallError> {
         let word = intrinsic.map_or(core::ptr::null(), erase);
-        self.event.any.edit::<P, _>(|edit| {
+        self.event.any.adjust::<P>(|edit| {
             edit.intrinsic = word;
             if !word.is_null() {
                 // A raise that finds no plan takes it from here, where one always stays.
                 // Release: pairs with the Acquire of the raise.
-                self.event.intrinsic.store(word.cast_mut(), Ordering::Release);
+                self.event.any.home.intrinsic.store(word.cast_mut(), Ordering::Release);
             }
-            Ok(())
         })
     }
 
@@ -290,7 +289,7 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     ///
     /// `OutOfMemory`.
     pub fn set_merge(&self, merge: Merge<R>) -> Result<(), InstallError> {
-        self.event.any.edit::<P, _>(|edit| Ok(edit.merge = RawMerge::new(merge)))
+        self.event.any.adjust::<P>(|edit| edit.merge = RawMerge::new(merge))
     }
 
     /// Sets how long any handler may run at a time, in nanoseconds, whatever it was installed with.
@@ -299,7 +298,7 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     ///
     /// `OutOfMemory`.
     pub fn set_bound_ns(&self, bound_ns: Option<u64>) -> Result<(), InstallError> {
-        self.event.any.edit::<P, _>(|edit| Ok(edit.bound_ns = bound_ns))
+        self.event.any.adjust::<P>(|edit| edit.bound_ns = bound_ns)
     }
 
     /// Sets who hears of handlers that ran longer than they may: on the raiser's strand, after the
@@ -309,7 +308,7 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     ///
     /// `OutOfMemory`.
     pub fn on_overrun(&self, report: Option<fn(Overrun)>) -> Result<(), InstallError> {
-        self.event.any.edit::<P, _>(|edit| Ok(edit.on_overrun = report))
+        self.event.any.adjust::<P>(|edit| edit.on_overrun = report)
     }
 
     /// Sets how many handlers the event takes. Those that there are stay.
@@ -318,7 +317,7 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     ///
     /// `OutOfMemory`.
     pub fn set_most_handlers(&self, most_handlers: usize) -> Result<(), InstallError> {
-        self.event.any.edit::<P, _>(|edit| Ok(edit.most_handlers = most_handlers))
+        self.event.any.adjust::<P>(|edit| edit.most_handlers = most_handlers)
     }
 }
 

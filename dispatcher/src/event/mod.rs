@@ -12,7 +12,8 @@ mod transaction;
 use alloc::sync::Arc;
 use core::{
     marker::PhantomData,
-    mem, ptr,
+    mem::{self, MaybeUninit},
+    ptr,
     sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
 
@@ -24,7 +25,7 @@ use crate::{
     landing,
     merge::{Merge, RawMerge},
     observe,
-    plan::{self, Entry, Plan, Room, Shape, Word, is_narrow},
+    plan::{self, BarePlan, Entry, Plan, Room, Shape, Word, is_narrow},
     post::Mailbox,
     processor::Processor,
 };
@@ -66,7 +67,6 @@ pub struct Overrun {
 /// ```
 pub struct Event<A, R, P> {
     any: AnyEvent,
-    intrinsic: AtomicPtr<()>,
     default: AtomicPtr<()>,
     gate: Gate<A>,
     /// What was raised asynchronously waits here, if the owner allows that.
@@ -81,6 +81,7 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
         few: if is_narrow::<R>() { Some(plan::few::<A, R, P>) } else { None },
         observed: observe::observed::<A, R, P>,
         intrinsic: call_intrinsic::<A, R>,
+        home: call_at_home::<A, R>,
         is_narrow: is_narrow::<R>(),
         args_size: size_of::<A>(),
     };
@@ -92,13 +93,8 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
             Some(procedure) => Some(erase(procedure)),
             None => None,
         };
-        let word = match intrinsic {
-            Some(procedure) => procedure.cast_mut(),
-            None => ptr::null_mut(),
-        };
         Self {
             any: AnyEvent::new(name, intrinsic, Self::SHAPE, RawMerge::Last),
-            intrinsic: AtomicPtr::new(word),
             default: AtomicPtr::new(ptr::null_mut()),
             gate: Gate::closed(),
             posts: spin::Once::new(),
@@ -150,43 +146,34 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
     /// When no handler ran to its end, and there is no default: see [`RaiseError`].
     #[inline(always)]
     pub fn raise(&self, args: &A) -> Result<R, RaiseError> {
-        if landing::is_null(&self.any.plan) {
+        if !landing::is_set(&self.any.is_planned) {
             return Ok(self.call_intrinsic(args));
         }
-        self.run(args)
-    }
-
-    #[inline(always)]
-    fn run(&self, args: &A) -> Result<R, RaiseError> {
-        // Relaxed: it is looked at again, inside, before it is used.
-        let mut plan = self.any.plan.load(Ordering::Relaxed);
         let below = P::top();
-        let border = Border::new(below, plan);
-        if !P::has_room(&border) {
+        let mut place = MaybeUninit::uninit();
+        let border = Border::make(&mut place, below);
+        if !P::has_room(border) {
             return Err(RaiseError::OutOfStack);
         }
         let mut room = Room::<R>::new();
-        room.offer(&border);
+        room.offer(border);
         border.open::<P>();
-        // What is found here, inside, lives until the border closes.
-        if !landing::is_still(&self.any.plan, plan) {
-            plan = border.look_again(&self.any.plan);
-            if plan.is_null() {
-                Border::close::<P>(below);
-                border.settle::<P>();
-                return Ok(self.call_intrinsic(args));
-            }
-        }
+        // Acquire: pairs with the Release of whoever published it; the plan's contents are there. What is
+        // found here, inside, lives until the border closes.
+        let plan = self.any.plan.load(Ordering::Acquire);
+        border.set_plan(plan);
         // SAFETY: the plan is this event's, and was found inside.
-        let word = unsafe { Plan::run(plan, ptr::from_ref(args).cast(), &border) };
+        let word = unsafe { Plan::run(plan, ptr::from_ref(args).cast(), border) };
         Border::close::<P>(below);
-        if !border.is_quiet()
-            && let Some(why) = border.look_back::<P>()
-        {
-            return self.fall_back(args, why);
+        if border.is_quiet() {
+            // SAFETY: the border does not say otherwise, so a result was delivered.
+            return Ok(unsafe { room.take(word) });
         }
-        // SAFETY: the border does not say otherwise, so a result was delivered.
-        Ok(unsafe { room.take(word) })
+        match border.look_back::<P>(word) {
+            // SAFETY: as above.
+            None => Ok(unsafe { room.take(border.kept()) }),
+            Some(why) => self.fall_back(args, why),
+        }
     }
 
     /// No handler has answered.
@@ -203,11 +190,13 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
 
     #[inline(always)]
     fn call_intrinsic(&self, args: &A) -> R {
-        // Acquire: as for the default.
-        let intrinsic = self.intrinsic.load(Ordering::Acquire);
+        // Acquire: pairs with the Release of whoever set it.
+        let intrinsic = self.any.home.intrinsic.load(Ordering::Acquire);
+        // SAFETY: only procedures of this type are put there.
+        let procedure = unsafe { recall::<A, R>(intrinsic) };
         // SAFETY: where there is no plan there is an intrinsic handler, and once there was one it is
         // replaced but never taken away from here.
-        let procedure = unsafe { recall::<A, R>(intrinsic).unwrap_unchecked() };
+        let procedure = unsafe { procedure.unwrap_unchecked() };
         procedure(args)
     }
 
@@ -398,8 +387,12 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
 
 /// A procedure as a word.
 const fn erase<A, R>(procedure: fn(&A) -> R) -> *const () {
+    // A cast would do, but not in a constant.
+    #[allow(clippy::transmutes_expressible_as_ptr_casts, reason = "see above")]
     // SAFETY: pointers to functions and to data have one size here, and each is valid as a word.
-    unsafe { mem::transmute::<fn(&A) -> R, *const ()>(procedure) }
+    unsafe {
+        mem::transmute::<fn(&A) -> R, *const ()>(procedure)
+    }
 }
 
 /// The procedure that `erase` made a word of, or none.
@@ -428,6 +421,27 @@ unsafe extern "C" fn call_intrinsic<A, R: Copy>(
     let closure = unsafe { &*entry }.closure;
     // SAFETY: by the contract.
     let procedure = unsafe { recall::<A, R>(closure.cast_mut()) }.expect("an entry has a procedure");
+    // SAFETY: by the contract.
+    let args = unsafe { &*args.cast::<A>() };
+    // SAFETY: passed on.
+    unsafe { Word::deliver(procedure(args), border) }
+}
+
+/// Calls the intrinsic handler of an event that has gone back to it.
+///
+/// # Safety
+///
+/// The entry is that of a bare plan, `args` points to an `A`; if `R` is wide, the border's room points to
+/// room for one.
+unsafe extern "C" fn call_at_home<A, R: Copy>(
+    entry: *const Entry,
+    args: *const (),
+    border: *const Border,
+) -> Word {
+    // SAFETY: by the contract it stands at the beginning of one.
+    let intrinsic = unsafe { &*entry.cast::<BarePlan>() }.intrinsic.load(Ordering::Acquire);
+    // SAFETY: only procedures of this type are put there.
+    let procedure = unsafe { recall::<A, R>(intrinsic) }.expect("its intrinsic handler stays");
     // SAFETY: by the contract.
     let args = unsafe { &*args.cast::<A>() };
     // SAFETY: passed on.

@@ -1,13 +1,16 @@
 //! Asynchronous handlers and raises: who is at the other end of a mailbox.
 
 use alloc::sync::Arc;
-use core::{alloc::Layout, mem::ManuallyDrop};
+use core::{
+    alloc::Layout,
+    mem::{ManuallyDrop, MaybeUninit},
+};
 
 use super::{Event, InstallError, RaiseError, any::Incoming};
 use crate::{
     binding::Binding,
     border::Border,
-    plan::{Entry, Room, is_narrow},
+    plan::{Entry, Room, Word, is_narrow},
     post::{Addressee, Mailbox, Posting},
     processor::Processor,
 };
@@ -22,19 +25,19 @@ struct Remote<R, P: Processor> {
 impl<R: Copy + 'static, P: Processor> Addressee for Remote<R, P> {
     unsafe fn deliver(&self, args: *mut ()) {
         let below = P::top();
-        let border = Border::new(below, core::ptr::null_mut());
-        border.set_entry(&raw const *self.entry);
+        let mut place = MaybeUninit::uninit();
+        let border = Border::of_entry(&mut place, below, &raw const *self.entry);
         let mut room = Room::<R>::new();
-        room.offer(&border);
+        room.offer(border);
         border.open::<P>();
         // Asked inside: whoever finds it there is waited for by the grace period after its removal.
-        if P::has_room(&border) && !self.binding.is_removed() {
+        if P::has_room(border) && !self.binding.is_removed() {
             // SAFETY: the binding is not removed, or its removal's grace period cannot end before this
             // border closes; the arguments are a copy of the event's. The result means nothing to anybody.
-            unsafe { self.entry.invoke::<P>(args, &border) };
+            unsafe { self.entry.invoke::<P>(args, border) };
         }
         Border::close::<P>(below);
-        border.look_back::<P>();
+        border.look_back::<P>(Word::nothing());
     }
 
     fn is_gone(&self) -> bool {

@@ -24,9 +24,11 @@ pub(crate) use arch::land;
 /// As `land`, for any result: it goes where the border's room points.
 pub(crate) use arch::land_wide;
 
-/// Is there no plan? And: is it still this one? For that is so each time but a few, the straight way on is
-/// the one with yes. Both look with acquire ordering, so what the plan's publisher wrote is there.
-pub(crate) use arch::{is_null, is_still};
+/// Is the word set? With acquire ordering. The straight way on is the one with no.
+pub(crate) use arch::is_set;
+/// The border that is being made there. Its address is kept in one register; what was not written of it
+/// is set to anything.
+pub(crate) use arch::settle;
 
 /// Are these bits of the border's plan word clear? In as few instructions as it takes, where that can
 /// be said.

@@ -4,7 +4,7 @@ use core::{mem::MaybeUninit, sync::atomic::Ordering};
 
 use crate::{
     border::Border,
-    plan::{Entry, Plan, Word},
+    plan::{Entry, Word},
 };
 
 /// # Safety
@@ -63,12 +63,21 @@ pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) ->
     border.via.load(Ordering::Relaxed).addr() & BITS == 0
 }
 
-pub(crate) fn is_null(word: &AtomicPtr<Plan>) -> bool {
-    // Acquire: pairs with the Release of whoever published the plan.
-    word.load(Ordering::Acquire).is_null()
+pub(crate) fn is_set(word: &AtomicBool) -> bool {
+    // Acquire: pairs with the Release of whoever sets it.
+    word.load(Ordering::Acquire)
 }
 
-pub(crate) fn is_still(word: &AtomicPtr<Plan>, plan: *mut Plan) -> bool {
-    // Acquire: as above.
-    word.load(Ordering::Acquire) == plan
+pub(crate) fn settle(place: &mut MaybeUninit<Border>) -> &Border {
+    let border = place.as_mut_ptr();
+    // SAFETY: it is the place of a border.
+    let plan = unsafe { &raw mut (*border).via };
+    // SAFETY: it is the place of that word.
+    unsafe { plan.write(AtomicPtr::new(core::ptr::null_mut())) };
+    // SAFETY: it is the place of a border.
+    let keep = unsafe { &raw mut (*border).keep };
+    // SAFETY: it is the place of that word.
+    unsafe { keep.write(core::cell::Cell::new(Word::nothing())) };
+    // SAFETY: the first word was written by the caller; the others mean nothing yet, and say so.
+    unsafe { place.assume_init_ref() }
 }

@@ -2,14 +2,14 @@
 
 use core::{
     arch::{asm, naked_asm},
-    mem::offset_of,
-    sync::atomic::AtomicPtr,
+    mem::{MaybeUninit, offset_of},
+    sync::atomic::AtomicBool,
 };
 
 use crate::{
     border::Border,
     domain::DomainState,
-    plan::{Entry, Plan, Word},
+    plan::{Entry, Word},
 };
 
 /// Defines a landing; `$room` loads rdx with where the result goes, from rdx, the border.
@@ -118,33 +118,29 @@ pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) ->
 /// Two instructions; of an atomic load the compiler makes three. A load is an acquire on this processor,
 /// and the compiler moves nothing across this.
 #[inline(always)]
-pub(crate) fn is_null(word: &AtomicPtr<Plan>) -> bool {
-    // SAFETY: reads the word.
+pub(crate) fn is_set(word: &AtomicBool) -> bool {
+    // SAFETY: reads the word, which is a byte.
     unsafe {
         asm!(
-            "cmp qword ptr [{word}], 0",
-            "jne {other}",
+            "cmp byte ptr [{word}], 0",
+            "jne {set}",
             word = in(reg) word,
-            other = label { return false },
+            set = label { return true },
             options(nostack, readonly),
         );
     }
-    true
+    false
 }
 
-/// As [`is_null`].
+/// Without this the compiler would make the address anew for each use, since that is but one instruction
+/// each time.
 #[inline(always)]
-pub(crate) fn is_still(word: &AtomicPtr<Plan>, plan: *mut Plan) -> bool {
-    // SAFETY: reads the word.
-    unsafe {
-        asm!(
-            "cmp qword ptr [{word}], {plan}",
-            "jne {other}",
-            word = in(reg) word,
-            plan = in(reg) plan,
-            other = label { return false },
-            options(nostack, readonly),
-        );
-    }
-    true
+pub(crate) fn settle(place: &mut MaybeUninit<Border>) -> &Border {
+    let mut border = place.as_mut_ptr();
+    // SAFETY: no instruction at all; the pointer comes out as it went in. As far as the compiler knows,
+    // all of the border is written here; and so it is, with what lies there.
+    unsafe { asm!("/* {0} */", inout(reg) border, options(nostack, preserves_flags)) };
+    // SAFETY: the pointer is the reference's; any contents will do for those of its fields that the caller
+    // has not written.
+    unsafe { &*border }
 }

@@ -15,7 +15,7 @@ use crate::{
     binding::Binding,
     event::{InstallError, Overrun},
     guard::{GuardId, RawGuard, RawKey, Test},
-    handler::{BindingId, nothing},
+    handler::BindingId,
     merge::RawMerge,
     observe::Observation,
     order::{self, Placing},
@@ -37,6 +37,8 @@ pub(crate) struct Shape {
     pub(crate) observed: Direct,
     /// Calls the intrinsic handler, which is the entry's closure.
     pub(crate) intrinsic: Direct,
+    /// Calls the intrinsic handler, which is the bare plan's.
+    pub(crate) home: Direct,
     pub(crate) is_narrow: bool,
     pub(crate) args_size: usize,
 }
@@ -48,6 +50,16 @@ pub(crate) struct Record {
     pub(crate) placing: Placing,
     pub(crate) imposed: Vec<(GuardId, Arc<RawGuard>)>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
+}
+
+/// What an event comes to.
+pub(crate) enum Compiled {
+    /// Nothing stands there.
+    Empty,
+    /// Nothing but the intrinsic handler.
+    Intrinsic,
+    /// All else.
+    Plan(*mut Plan),
 }
 
 /// All from which a plan is made.
@@ -86,22 +98,22 @@ impl Draft {
         Ok(order::arrange(&wishes)?.into_iter().map(move |at| (at as usize).checked_sub(skipped)))
     }
 
-    /// Compiles a plan, or none where there is nothing but the intrinsic handler. Cost: O(n log n).
+    /// Compiles a plan. Cost: O(n log n).
     pub(crate) fn compile(
         &self,
         shape: &Shape,
         retired: &'static RetireList,
-    ) -> Result<*mut Plan, InstallError> {
-        let has_intrinsic = !self.intrinsic.is_null();
+    ) -> Result<Compiled, InstallError> {
         if self.records.is_empty() && self.observed.is_none() {
-            return Ok(if has_intrinsic { ptr::null_mut() } else { Plan::empty() });
+            let is_empty = self.intrinsic.is_null();
+            return Ok(if is_empty { Compiled::Empty } else { Compiled::Intrinsic });
         }
         let mut entries = Vec::new();
         entries.try_reserve_exact(self.records.len() + 1).map_err(|_| InstallError::OutOfMemory)?;
         for at in self.arrange()? {
             entries.push(match at {
                 Some(at) => Entry::handler(&self.records[at], self.bound_ns, shape)?,
-                None => Entry::of(shape.intrinsic, self.intrinsic),
+                None => Entry::plain(shape.intrinsic, self.intrinsic),
             });
         }
         let index = index(&mut entries)?;
@@ -118,7 +130,7 @@ impl Draft {
             index,
             observed: self.observed.clone(),
         };
-        leak(plan)
+        leak(plan).map(Compiled::Plan)
     }
 
     /// What a raise of the plan calls.
@@ -136,7 +148,7 @@ impl Draft {
             None if is_plain => PlanKind::Few,
             None => PlanKind::General,
         };
-        let head = |direct| Entry::of(direct, ptr::null());
+        let head = |direct| Entry::plain(direct, ptr::null());
         if self.observed.is_some() {
             return (kind, head(shape.observed));
         }
@@ -196,32 +208,14 @@ impl Plan {
     ///
     /// # Safety
     ///
-    /// Just that; or it is null, or the empty one.
+    /// Just that.
     pub(crate) unsafe fn discard(plan: *mut Self) {
-        if !plan.is_null() && !Self::is_empty(plan) {
-            // SAFETY: it came from `leak`, whose layout is a box's.
-            drop(unsafe { Box::from_raw(plan) });
-        }
+        // SAFETY: it came from `leak`, whose layout is a box's.
+        drop(unsafe { Box::from_raw(plan) });
     }
 }
 
 impl Entry {
-    fn of(direct: Direct, closure: *const ()) -> Self {
-        Self {
-            direct,
-            closure,
-            domain: ptr::null(),
-            code: nothing,
-            then: super::fail,
-            key: (RawKey { offset: 0, width: 1 }, 0),
-            traits: Traits::default(),
-            bound_ns: 0,
-            tests: Vec::new(),
-            mailbox: None,
-            binding: None,
-        }
-    }
-
     /// A handler at the far end of its mailbox.
     pub(crate) fn remote(binding: &Arc<Binding>, is_narrow: bool) -> Self {
         let procedure = &binding.procedure;
@@ -231,7 +225,7 @@ impl Entry {
             traits: Traits(if binding.bound_ns.is_some() { Traits::BOUNDED } else { 0 }),
             bound_ns: binding.bound_ns.unwrap_or_default(),
             binding: Some(binding.clone()),
-            ..Self::of(procedure.direct(is_narrow), procedure.closure)
+            ..Self::plain(procedure.direct(is_narrow), procedure.closure)
         }
     }
 
@@ -257,7 +251,7 @@ impl Entry {
             tests,
             mailbox: record.mailbox.clone(),
             binding: Some(binding.clone()),
-            ..Self::of(procedure.direct(shape.is_narrow), procedure.closure)
+            ..Self::plain(procedure.direct(shape.is_narrow), procedure.closure)
         })
     }
 
@@ -307,7 +301,7 @@ impl EntryTest {
             traits: Traits(Traits::PREDICATE),
             binding: Some(binding.clone()),
             // A truth is a byte, whatever the event's own results are.
-            ..Entry::of(predicate.direct(true), predicate.closure)
+            ..Entry::plain(predicate.direct(true), predicate.closure)
         };
         Self::Predicate(Box::new(entry), guard.clone())
     }

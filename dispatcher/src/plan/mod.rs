@@ -2,7 +2,7 @@
 //!
 //! | kind | when | a raise |
 //! | --- | --- | --- |
-//! | intrinsic | nothing but the intrinsic handler | calls it; there is no plan (a null pointer) |
+//! | intrinsic | nothing but the intrinsic handler | calls it, and looks at no plan |
 //! | empty | nothing at all | fails |
 //! | single | one handler without conditions, or with one key | calls it straight |
 //! | few | some handlers without conditions | calls one after the other |
@@ -18,7 +18,7 @@ mod keyed;
 mod word;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{mem::offset_of, ptr};
+use core::{mem::offset_of, ptr, sync::atomic::AtomicPtr};
 
 use crate::{
     binding::Binding,
@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub use crate::processor::LEAST_STACK;
-pub(crate) use build::{Draft, Record, Shape};
+pub(crate) use build::{Compiled, Draft, Record, Shape};
 pub(crate) use general::{few, general};
 pub(crate) use word::{Room, Word, is_narrow};
 
@@ -125,6 +125,8 @@ impl Traits {
     const PREDICATE: u8 = 8;
     /// It is run by others.
     const POSTED: u8 = 16;
+    /// It is a plan by itself, with nothing behind it.
+    const BARE: u8 = 32;
 
     const fn has(self, any: u8) -> bool {
         self.0 & any != 0
@@ -141,24 +143,30 @@ unsafe impl Send for Entry {}
 // SAFETY: as above.
 unsafe impl Sync for Entry {}
 
-/// The plan of every event on which nothing stands. It is an entry and nothing else: whoever has a
-/// plan's address must not look further before he knows that it is another.
-#[repr(align(64))]
-struct EmptyPlan(#[allow(dead_code, reason = "read by way of its address")] Entry);
+/// A plan that is an entry and nothing else. Whoever has a plan's address must not look further before
+/// he knows that it is another.
+#[repr(C, align(64))]
+pub(crate) struct BarePlan {
+    entry: Entry,
+    /// The event's intrinsic handler, if it has one.
+    pub(crate) intrinsic: AtomicPtr<()>,
+}
 
-static EMPTY: EmptyPlan = EmptyPlan(Entry {
-    direct: fail,
-    closure: ptr::null(),
-    domain: ptr::null(),
-    code: nothing,
-    then: fail,
-    key: (RawKey { offset: 0, width: 1 }, 0),
-    traits: Traits(0),
-    bound_ns: 0,
-    tests: Vec::new(),
-    mailbox: None,
-    binding: None,
-});
+impl BarePlan {
+    /// The plan of an event that has gone back to its intrinsic handler, for those who have seen that it
+    /// had a plan a moment ago. `direct` takes the handler from here.
+    pub(crate) const fn intrinsic(direct: Direct, intrinsic: *const ()) -> Self {
+        Self { entry: Entry::bare(direct), intrinsic: AtomicPtr::new(intrinsic.cast_mut()) }
+    }
+
+    /// Its address as a plan.
+    pub(crate) const fn as_plan(&self) -> *mut Plan {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+}
+
+/// The plan of every event on which nothing stands.
+static EMPTY: BarePlan = BarePlan::intrinsic(fail, ptr::null());
 
 /// # Safety
 ///
@@ -175,8 +183,14 @@ impl Plan {
         (&raw const EMPTY).cast_mut().cast()
     }
 
-    fn is_empty(plan: *const Self) -> bool {
-        ptr::eq(plan, Self::empty())
+    /// Is there nothing behind its head?
+    ///
+    /// # Safety
+    ///
+    /// The plan is covered.
+    pub(crate) unsafe fn is_bare(plan: *const Self) -> bool {
+        // SAFETY: every plan begins with an entry.
+        unsafe { &*plan.cast::<Entry>() }.traits.has(Traits::BARE)
     }
 
     /// Runs it.
@@ -200,8 +214,13 @@ impl Plan {
     ///
     /// The plan is covered, or null.
     pub(crate) unsafe fn only_entry<'a>(plan: *const Self) -> Option<&'a Entry> {
-        if plan.is_null() || Self::is_empty(plan) {
+        if plan.is_null() {
             return None;
+        }
+        // SAFETY: by the contract.
+        if unsafe { Self::is_bare(plan) } {
+            // SAFETY: every plan begins with an entry.
+            return Some(unsafe { &*plan.cast::<Entry>() });
         }
         // SAFETY: by the contract.
         let plan = unsafe { &*plan };
@@ -213,13 +232,11 @@ impl Plan {
     ///
     /// # Safety
     ///
-    /// `plan` is null or was published and is no longer; it is retired once.
+    /// `plan` is not bare; it was published and is no longer; it is retired once.
     pub(crate) unsafe fn retire(plan: *mut Self) {
-        if !plan.is_null() && !Self::is_empty(plan) {
-            // SAFETY: the publisher's reference keeps it alive; nobody can newly reach it, and it was
-            // not retired before.
-            unsafe { Self::send(plan) }
-        }
+        // SAFETY: the publisher's reference keeps it alive; nobody can newly reach it, and it was
+        // not retired before.
+        unsafe { Self::send(plan) }
     }
 
     /// # Safety
@@ -238,9 +255,8 @@ impl Plan {
     ///
     /// # Safety
     ///
-    /// `plan` is alive and stays so until this returns.
+    /// `plan` is not bare, is alive, and stays so until this returns.
     pub(crate) unsafe fn hold(plan: *const Self) {
-        debug_assert!(!Self::is_empty(plan), "nobody sleeps in nothing");
         // SAFETY: by the contract.
         unsafe { &*plan }.references.hold();
     }
@@ -277,35 +293,40 @@ impl Plan {
     ///
     /// # Safety
     ///
-    /// The plan is null or cannot go meanwhile.
+    /// It is not bare, and cannot go meanwhile.
     pub(crate) unsafe fn kind_of(plan: *const Self) -> PlanKind {
-        if plan.is_null() {
-            return PlanKind::Intrinsic;
-        }
-        if Self::is_empty(plan) {
-            return PlanKind::Empty;
-        }
         // SAFETY: by the contract.
         unsafe { &*plan }.kind
     }
 }
 
 impl Entry {
-    /// The entry of a domain's procedure outside of events.
-    pub(crate) fn procedure(domain: &DomainState, code: Code, closure: *const ()) -> Self {
+    /// An entry with that code and nothing else.
+    const fn plain(direct: Direct, closure: *const ()) -> Self {
         Self {
-            direct: fail,
+            direct,
             closure,
-            domain,
-            code,
+            domain: ptr::null(),
+            code: nothing,
             then: fail,
             key: (RawKey { offset: 0, width: 1 }, 0),
-            traits: Traits::default(),
+            traits: Traits(0),
             bound_ns: 0,
             tests: Vec::new(),
             mailbox: None,
             binding: None,
         }
+    }
+
+    const fn bare(direct: Direct) -> Self {
+        let mut entry = Self::plain(direct, ptr::null());
+        entry.traits = Traits(Traits::BARE);
+        entry
+    }
+
+    /// The entry of a domain's procedure outside of events.
+    pub(crate) fn procedure(domain: &DomainState, code: Code, closure: *const ()) -> Self {
+        Self { domain, code, ..Self::plain(fail, closure) }
     }
 
     /// Whose code it is, if it is not trusted.

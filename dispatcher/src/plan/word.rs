@@ -53,8 +53,10 @@ impl Word {
         }
         // SAFETY: by the contract.
         let room = unsafe { &*border }.room.get();
+        // SAFETY: the cell is this strand's, and nobody refers into it.
+        let room = unsafe { room.read() };
         // SAFETY: by the contract it was set.
-        let room = unsafe { (*room).assume_init() };
+        let room = unsafe { room.assume_init() };
         // SAFETY: by the contract.
         unsafe { room.cast::<R>().write(value) };
         Self::nothing()

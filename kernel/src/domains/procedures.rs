@@ -15,6 +15,7 @@ use core::{
 use dispatcher::{
     BindingId, InstallError, Processor, RaiseError, context,
     handler::{Code, RawHandler},
+    post::MailboxError,
 };
 use sched::Machine;
 use spindle::{Error, Status, plain::Text};
@@ -157,11 +158,12 @@ pub extern "C" fn remove(event: usize, binding: u64) -> Status {
 fn refused(error: InstallError) -> Error {
     match error {
         InstallError::TooMany | InstallError::Quota => Error::Limit,
-        InstallError::OutOfMemory => Error::OutOfMemory,
+        InstallError::OutOfMemory | InstallError::Mailbox(MailboxError::OutOfMemory) => Error::OutOfMemory,
         InstallError::Closed => Error::Closed,
         InstallError::Unknown | InstallError::NoNeighbour(_) => Error::UnknownBinding,
         InstallError::Cycle => Error::Order,
-        InstallError::BadKey => Error::BadArgument,
+        InstallError::BadKey | InstallError::Mailbox(_) | InstallError::PostedFilter => Error::BadArgument,
+        InstallError::TakesPosts => Error::Limit,
         InstallError::Denied(_) => Error::Denied,
         InstallError::WouldWaitForItself | InstallError::MustNotBlock => Error::Context,
     }
@@ -184,7 +186,8 @@ pub extern "C" fn raise(event: usize, args: usize, result: usize) -> Status {
     failure::cut_the_dead();
     raised
         .map_err(|error| match error {
-            RaiseError::NoHandler => Error::NoHandler,
+            RaiseError::NoHandler | RaiseError::Posted | RaiseError::NoQueue => Error::NoHandler,
+            RaiseError::QueueFull => Error::Limit,
             RaiseError::Cut => Error::Cut,
             RaiseError::OutOfStack => Error::OutOfStack,
         })
