@@ -14,7 +14,7 @@
 //! - [`events`]: what the kernel announces.
 //! - [`domains`]: spindles, from object file to running code and back.
 //! - [`faults`]: whose a fault is, before it is the core's.
-//! - [`console`]: what people can say; [`torment`]: the kernel as `stress` sees it.
+//! - [`console`]: what people can say; [`torment`] and [`measure`]: the kernel as `stress` sees it.
 //! - `ktest`: the harness for tests in the booted kernel.
 #![no_std]
 #![no_main]
@@ -34,6 +34,7 @@ mod hook;
 mod ktest;
 mod layout;
 mod log;
+mod measure;
 mod memory;
 mod owner_lock;
 mod panic;

@@ -23,7 +23,7 @@ pub enum Answer {
 }
 
 /// Waits for the end of a strand.
-pub type Join = Box<dyn FnOnce()>;
+pub type Join = Box<dyn FnOnce() + Send>;
 
 /// The kernel, as far as a torment must know it. All of it is called on strands.
 pub trait Kernel: Sync {

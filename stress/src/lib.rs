@@ -7,14 +7,18 @@
 //! - [`kernel`]: what is tormented.
 //! - [`loads`]: a spindle is loaded and unloaded while every other core raises the event that it
 //!   handles.
+//! - [`mod@bench`]: what a raise costs, on a host and in the booted kernel by the same loops; what
+//!   cores that raise at once do to each other.
 //!
 //! Spindles for the torments stand in folders of their own beside this one: `echo` answers and tells of
-//! it; each of the others misbehaves in the way that it is named for.
+//! it; `adder` answers and does nothing else; each of the others misbehaves in the way that it is named
+//! for.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod bench;
 pub mod kernel;
 pub mod loads;
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod bench;
 mod error;
 mod files;
 mod image;
@@ -29,6 +30,7 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
   run                   build what is missing, boot Whorl under QEMU, open its console
   test [FILTER]         run every test of the project
+  bench SUITE           measure what things cost: dispatch
   spindle new NAME      write a new spindle to begin with
   spindle build PATH    build a spindle to one object file
   build                 build the kernel, every spindle and the boot archive
@@ -66,9 +68,10 @@ fn dispatch(words: &mut Parser) -> Result<()> {
         None => Ok(()),
         Some("run") => run::main(words),
         Some("test") => test::main(words),
+        Some("bench") => bench::main(words),
         Some("build") => image::main(words),
         Some("spindle") => spindle(words),
-        Some(other) => Err(unknown(other, "run, test, spindle, build", "")),
+        Some(other) => Err(unknown(other, "run, test, bench, spindle, build", "")),
     }
 }
 

@@ -3,6 +3,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::shell::{Shell, cannot_start};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -25,13 +26,17 @@ pub enum Accelerator {
     Auto,
     /// QEMU's translator.
     Tcg,
+    /// QEMU's translator, with all virtual cores on one thread: what counting instructions asks for.
+    OneThread,
     /// The processor.
     Kvm,
 }
 
 impl Accelerator {
-    fn options(self) -> &'static str {
+    /// As QEMU reads it.
+    pub fn options(self) -> &'static str {
         match self {
+            Accelerator::OneThread => "tcg,thread=single",
             Accelerator::Kvm => "kvm",
             Accelerator::Auto if has_real_kvm(Path::new("/sys/module"), Path::new("/dev/kvm")) => "kvm",
             Accelerator::Auto | Accelerator::Tcg => "tcg,thread=multi",
@@ -61,6 +66,8 @@ pub struct Machine {
     pub command_line: String,
     /// Wait for a debugger before the first instruction.
     pub gdb: bool,
+    /// Further options of QEMU.
+    pub further: Vec<OsString>,
 }
 
 impl Machine {
@@ -75,6 +82,7 @@ impl Machine {
         if self.gdb {
             qemu.args(["-s", "-S"]);
         }
+        qemu.args(&self.further);
         qemu
     }
 
@@ -357,6 +365,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             command_line: "log=info -- cores; halt".into(),
             gdb: false,
+            further: Vec::new(),
         };
         (machine, folder)
     }

@@ -143,6 +143,7 @@ pub fn main(words: &mut Parser) -> Result<()> {
         accelerator: options.accelerator,
         command_line: command_line(&options),
         gdb: options.gdb,
+        further: Vec::new(),
     };
     if options.gdb {
         let kernel = shell::quote(machine.image.kernel.as_os_str());

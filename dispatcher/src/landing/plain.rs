@@ -1,6 +1,9 @@
 //! Where frames cannot be dropped: a plain call, and a cut that cannot be made.
 
-use core::{mem::MaybeUninit, sync::atomic::Ordering};
+use core::{
+    mem::MaybeUninit,
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+};
 
 use crate::{
     border::Border,

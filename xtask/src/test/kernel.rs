@@ -36,6 +36,7 @@ pub fn run(workspace: &Workspace, qemu: &Path, options: &Options, report: &mut R
                 accelerator: Accelerator::Auto,
                 command_line: filter.clone(),
                 gdb: false,
+                further: Vec::new(),
             };
             run_on(workspace, &machine, flavour, options, report)?;
         }

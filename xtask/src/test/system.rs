@@ -152,6 +152,7 @@ impl Bench<'_> {
             accelerator: Accelerator::Auto,
             command_line: commands.map_or(options.clone(), |commands| format!("{options} -- {commands}")),
             gdb: false,
+            further: Vec::new(),
         };
         let mut bytes = Vec::new();
         let typing = Typing { ahead: &script.ahead, prompt: PROMPT, lines: typed };

@@ -1,5 +1,6 @@
 //! The console's commands, a file for each subject.
 
+mod bench;
 mod cores;
 mod domains;
 mod events;
@@ -25,6 +26,7 @@ pub fn all() -> Commands<Kernel> {
         .add(domains::UNLOAD)
         .add(memory::MEMORY)
         .add(storm::STORM)
+        .add(bench::BENCH)
         .add(machine::LOG)
         .add(machine::SLEEP)
         .add(machine::HALT);

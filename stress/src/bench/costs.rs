@@ -1,0 +1,57 @@
+//! Each case on one core: what it costs.
+
+use alloc::{format, string::String, vec::Vec};
+
+use super::{
+    cases::{BATCH, Case},
+    sample::Samples,
+    stage::Instrument,
+};
+
+/// The spindle that answers `Demo.Hello` and does nothing else.
+pub const SPINDLE: &str = "adder";
+
+/// Samples of each case.
+const SAMPLES: usize = 101;
+/// A case that has taken so many ticks is cut short once it has so many samples: some wait for others.
+const ENOUGH: (u64, usize) = (4_000_000_000, 11);
+/// Samples that are thrown away: the first touch memory for the first time.
+const WARM_UP: usize = 5;
+
+/// Measures every case on the calling strand's core; `tell` hears of each as it is done.
+///
+/// # Errors
+///
+/// What could not be installed or loaded.
+pub fn run<K: Instrument>(kernel: &'static K, tell: &mut dyn FnMut(&Samples)) -> Result<(), String> {
+    for case in Case::<K>::all() {
+        let name = case.name;
+        let ready = case.make(kernel).map_err(|error| format!("{name}: {error}"))?;
+        tell(&sample(kernel, name, case.batch, &ready));
+        drop(ready);
+        kernel.settle();
+    }
+    kernel.load(SPINDLE)?;
+    let samples = sample(kernel, "spindle", BATCH, &|times| kernel.raise_hello_times(times));
+    kernel.unload(SPINDLE)?;
+    tell(&samples);
+    Ok(())
+}
+
+fn sample<K: Instrument>(kernel: &K, case: &'static str, batch: u64, body: &dyn Fn(u64)) -> Samples {
+    let mut thousandths = Vec::with_capacity(SAMPLES);
+    let mut spent = 0;
+    for at in 0..WARM_UP + SAMPLES {
+        let begun = kernel.ticks();
+        body(batch);
+        let ticks = kernel.ticks().wrapping_sub(begun);
+        spent += ticks;
+        if at >= WARM_UP {
+            thousandths.push(ticks * 1000 / batch);
+        }
+        if spent > ENOUGH.0 && thousandths.len() >= ENOUGH.1 {
+            break;
+        }
+    }
+    Samples { case, cores: 1, thousandths }
+}
