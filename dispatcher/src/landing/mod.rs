@@ -26,8 +26,7 @@ pub(crate) use arch::land_wide;
 
 /// Is the word set? With acquire ordering. The straight way on is the one with no.
 pub(crate) use arch::is_set;
-/// The border that is being made there. Its address is kept in one register; what was not written of it
-/// is set to anything.
+/// The border that is being made there; what was not written of it is set to anything.
 pub(crate) use arch::settle;
 
 /// Are these bits of the border's plan word clear? In as few instructions as it takes, where that can

@@ -99,20 +99,13 @@ pub(super) unsafe extern "C" fn cut(border: *mut Border) -> ! {
 /// Two instructions; of an atomic load the compiler makes three.
 #[inline(always)]
 pub(crate) fn is_clear<const WORD: usize, const BITS: usize>(border: &Border) -> bool {
-    const { assert!(BITS < 128, "one byte is tested") };
-    // SAFETY: reads one byte of the border, which interrupts on this core may change.
-    unsafe {
-        asm!(
-            "test byte ptr [{border} + {WORD}], {BITS}",
-            "jnz {disturbed}",
-            border = in(reg) border,
-            WORD = const WORD,
-            BITS = const BITS,
-            disturbed = label { return false },
-            options(nostack, readonly),
-        );
-    }
-    true
+    const { assert!(BITS < 256, "one byte is tested") };
+    // SAFETY: within the border.
+    let byte = unsafe { core::ptr::from_ref(border).byte_add(WORD) }.cast::<u8>();
+    // SAFETY: a byte of the border. Only interrupts on this core write it besides the strand itself, and
+    // a byte is read at once or not at all. What ran before was unknown to the compiler, so it is read anew.
+    let byte = unsafe { byte.read() };
+    usize::from(byte) & BITS == 0
 }
 
 /// Two instructions; of an atomic load the compiler makes three. A load is an acquire on this processor,
@@ -132,15 +125,12 @@ pub(crate) fn is_set(word: &AtomicBool) -> bool {
     false
 }
 
-/// Without this the compiler would make the address anew for each use, since that is but one instruction
-/// each time.
+/// No instruction. As far as the compiler knows all of the border is written here; and so it is, with what
+/// lies there.
 #[inline(always)]
 pub(crate) fn settle(place: &mut MaybeUninit<Border>) -> &Border {
-    let mut border = place.as_mut_ptr();
-    // SAFETY: no instruction at all; the pointer comes out as it went in. As far as the compiler knows,
-    // all of the border is written here; and so it is, with what lies there.
-    unsafe { asm!("/* {0} */", inout(reg) border, options(nostack, preserves_flags)) };
-    // SAFETY: the pointer is the reference's; any contents will do for those of its fields that the caller
-    // has not written.
-    unsafe { &*border }
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", in(reg) place.as_mut_ptr(), options(nostack, preserves_flags)) };
+    // SAFETY: any contents will do for those of its fields that the caller has not written.
+    unsafe { place.assume_init_ref() }
 }

@@ -6,13 +6,13 @@ use crate::files;
 use crate::shell;
 use crate::workspace::Workspace;
 
-/// Runs the benchmarks of crate `dispatcher` and reads what they measured.
+/// Runs the benchmarks of crate `hosted` and reads what they measured.
 pub fn run(workspace: &Workspace) -> Result<Vec<Measurement>> {
     let home = workspace.products().join("criterion");
     // What an earlier run measured; there may be none.
     let _ = std::fs::remove_dir_all(&home);
     let mut cargo = shell::cargo(&workspace.root);
-    cargo.args(["bench", "--package", "dispatcher", "--bench", SUITE, shell::color()]);
+    cargo.args(["bench", "--package", "hosted", "--bench", SUITE, shell::color()]);
     cargo.env("CRITERION_HOME", &home);
     let output = workspace.shell.run(
         "measuring on this machine (about a minute)",
@@ -34,7 +34,7 @@ pub fn run(workspace: &Workspace) -> Result<Vec<Measurement>> {
     if all.is_empty() {
         return Err(Error::new(
             format!("criterion has left nothing in {}", home.join(SUITE).display()),
-            "see what it says: cargo bench --package dispatcher --bench dispatch",
+            "see what it says: cargo bench --package hosted --bench dispatch",
         ));
     }
     let lines = output.lines().filter_map(measurement::parse);
