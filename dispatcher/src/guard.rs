@@ -117,24 +117,27 @@ impl RawKey {
     /// There is an initialized field of this width at this offset.
     #[inline(always)]
     pub(crate) unsafe fn load(self, args: *const ()) -> u64 {
-        /// # Safety
-        ///
-        /// There are so many initialized bytes.
-        #[inline(always)]
-        unsafe fn read<T: Into<u64>>(field: *const ()) -> u64 {
-            // SAFETY: by the contract.
-            unsafe { field.cast::<T>().read_unaligned() }.into()
-        }
+        let load = match self.width {
+            1 => Self::load_as::<u8>,
+            2 => Self::load_as::<u16>,
+            4 => Self::load_as::<u32>,
+            _ => Self::load_as::<u64>,
+        };
+        // SAFETY: passed on.
+        unsafe { load(self, args) }
+    }
+
+    /// As [`load`](Self::load), of a field of that type.
+    ///
+    /// # Safety
+    ///
+    /// As for [`load`](Self::load); the type is as wide as the key.
+    #[inline(always)]
+    pub(crate) unsafe fn load_as<T: Into<u64>>(self, args: *const ()) -> u64 {
         // SAFETY: within the arguments.
         let field = unsafe { args.byte_add(self.offset as usize) };
-        let read = match self.width {
-            1 => read::<u8>,
-            2 => read::<u16>,
-            4 => read::<u32>,
-            _ => read::<u64>,
-        };
-        // SAFETY: there are so many initialized bytes.
-        unsafe { read(field) }
+        // SAFETY: by the contract.
+        unsafe { field.cast::<T>().read_unaligned() }.into()
     }
 
     /// A value as it would be loaded: of a signed field, only the bytes that are there.

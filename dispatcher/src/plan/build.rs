@@ -164,8 +164,8 @@ impl Draft {
         {
             return (kind, head(few));
         }
-        let is_pure = index.is_some_and(|index| index.is_pure()) && is_plain && !wants_all;
-        (kind, head(if is_pure { keyed::keyed } else { shape.general }))
+        let pure = index.filter(|index| index.is_pure() && is_plain && !wants_all);
+        (kind, head(pure.map_or(shape.general, |index| keyed::keyed(index.key))))
     }
 }
 
@@ -284,7 +284,7 @@ impl Entry {
         let wanted = self.take_key(key).expect("it has that key");
         self.key = (key, wanted);
         self.then = self.direct;
-        self.direct = keyed::matched;
+        self.direct = keyed::matched(key);
         true
     }
 }

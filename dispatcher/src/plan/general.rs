@@ -1,7 +1,7 @@
 //! Running a plan of any kind, entry by entry.
 
 use alloc::sync::Arc;
-use core::{any::TypeId, mem::MaybeUninit};
+use core::{any::TypeId, mem::MaybeUninit, ptr};
 
 use super::{Entry, EntryTest, Plan, Room, Traits, Word, is_narrow};
 use crate::{
@@ -64,35 +64,36 @@ pub(crate) unsafe extern "C" fn few<A: 'static, R: Copy + 'static, P: Processor>
     // SAFETY: by the contract.
     let border = unsafe { &*border };
     let mut last = Word::nothing();
-    for (rank, entry) in plan.entries.iter().enumerate() {
+    for entry in &plan.entries {
         border.set_entry(entry);
         // SAFETY: the entry is of this event, and nothing has happened on the way that could have let
         // its binding go.
         let word = unsafe { (entry.direct)(entry, args, border) };
         if !border.is_quiet() {
             // SAFETY: passed on; those before have delivered their results.
-            return unsafe { go_on::<A, R, P>(plan, args, border, rank, last, word) };
+            return unsafe { go_on::<A, R, P>(plan, args, border, entry, last, word) };
         }
         last = word;
     }
     last
 }
 
-/// Something happened on the way through the entry of this rank: goes on from there with care.
+/// Something happened on the way through this entry: goes on from there with care.
 ///
 /// # Safety
 ///
-/// As for [`few`]; unless the rank is zero, `last` was delivered, and `word` too if the border does not
+/// As for [`few`]; unless it is the first, `last` was delivered, and `word` too if the border does not
 /// say otherwise.
 #[cold]
 unsafe fn go_on<A: 'static, R: Copy + 'static, P: Processor>(
     plan: &Plan,
     args: *const (),
     border: &Border,
-    rank: usize,
+    entry: &Entry,
     last: Word,
     word: Word,
 ) -> Word {
+    let rank = (ptr::from_ref(entry).addr() - plan.entries.as_ptr().addr()) / size_of::<Entry>();
     let mut run = Run::<A, R>::new(plan, args, border, Merge::Last);
     if rank > 0 {
         run.fired = 1;
@@ -101,7 +102,7 @@ unsafe fn go_on<A: 'static, R: Copy + 'static, P: Processor>(
     }
     if run.came_through::<P>() {
         // SAFETY: by the contract.
-        run.take(&plan.entries[rank], unsafe { word.take() });
+        run.take(entry, unsafe { word.take() });
     }
     plan.entries[rank + 1..].iter().for_each(|entry| run.step::<P>(entry));
     // SAFETY: results are narrow.

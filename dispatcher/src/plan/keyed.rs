@@ -34,9 +34,11 @@ struct Slot {
     /// Where its entries stand in `ranks`; none of them: the slot is free.
     first: u32,
     count: u32,
+    /// The first of them.
+    rank: u32,
 }
 
-const FREE: Slot = Slot { value: 0, first: 0, count: 0 };
+const FREE: Slot = Slot { value: 0, first: 0, count: 0, rank: 0 };
 
 impl Index {
     /// An index of entries, of which each says the value under `key` that it wants, or none.
@@ -53,10 +55,10 @@ impl Index {
         let mut ranks = reserve(keyed.len())?;
         ranks.extend(keyed.iter().map(|(_, rank)| *rank));
         let mut lists: Vec<Slot> = reserve(keyed.len())?;
-        for (first, (value, _)) in (0..).zip(&keyed) {
+        for (first, (value, rank)) in (0..).zip(&keyed) {
             match lists.last_mut() {
                 Some(list) if list.value == *value => list.count += 1,
-                _ => lists.push(Slot { value: *value, first, count: 1 }),
+                _ => lists.push(Slot { value: *value, first, count: 1, rank: *rank }),
             }
         }
         let mut index = Self { key, multiplier: GOLDEN, shift: 0, slots: Vec::new(), ranks, unkeyed };
@@ -93,19 +95,12 @@ impl Index {
         (value.wrapping_mul(self.multiplier) >> self.shift) as usize
     }
 
-    /// The entries that want `value`, ascending.
+    /// The entries that want `value`, if there are any.
     #[inline(always)]
-    fn find(&self, value: u64) -> &[u32] {
+    fn find(&self, value: u64) -> Option<&Slot> {
         // The first free slot ends the search; there is one within reach.
-        for slot in &self.slots[self.place(value)..] {
-            if slot.count == 0 {
-                break;
-            }
-            if slot.value == value {
-                return &self.ranks[slot.first as usize..(slot.first + slot.count) as usize];
-            }
-        }
-        &[]
+        let near = self.slots[self.place(value)..].iter();
+        near.take_while(|slot| slot.count != 0).find(|slot| slot.value == value)
     }
 
     /// What holds for these arguments, in the order of the plan.
@@ -115,7 +110,9 @@ impl Index {
     /// `args` is of the event's type.
     pub(super) unsafe fn select(&self, args: *const ()) -> impl Iterator<Item = u32> {
         // SAFETY: a key was checked against the size of the arguments when it was installed.
-        let mut keyed = self.find(unsafe { self.key.load(args) }).iter().copied().peekable();
+        let slot = self.find(unsafe { self.key.load(args) });
+        let ranks = slot.map_or(&[][..], |slot| &self.ranks[slot.first as usize..][..slot.count as usize]);
+        let mut keyed = ranks.iter().copied().peekable();
         let mut unkeyed = self.unkeyed.iter().copied().peekable();
         core::iter::from_fn(move || match (keyed.peek(), unkeyed.peek()) {
             (Some(one), Some(other)) if other < one => unkeyed.next(),
@@ -124,7 +121,7 @@ impl Index {
         })
     }
 
-    /// Can a raise do with [`keyed`]: has each value one entry, and is there nothing else?
+    /// Has each value one entry, and is there nothing else? Then [`keyed`] will do for a raise.
     pub(super) fn is_pure(&self) -> bool {
         self.unkeyed.is_empty() && self.slots.iter().all(|slot| slot.count <= 1)
     }
@@ -136,44 +133,67 @@ fn reserve<T>(capacity: usize) -> Result<Vec<T>, InstallError> {
     Ok(vec)
 }
 
-/// Runs a plan whose index is pure and whose entries have no other conditions: of the form of a plan's head.
-///
+/// What a raise calls whose plan has a pure index, and no entry with other conditions: of the form of a
+/// plan's head.
+pub(super) fn keyed(key: RawKey) -> Direct {
+    match key.width {
+        1 => run_keyed::<u8>,
+        2 => run_keyed::<u16>,
+        4 => run_keyed::<u32>,
+        _ => run_keyed::<u64>,
+    }
+}
+
+/// What a raise calls for a single handler behind one key.
+pub(super) fn matched(key: RawKey) -> Direct {
+    match key.width {
+        1 => run_matched::<u8>,
+        2 => run_matched::<u16>,
+        4 => run_matched::<u32>,
+        _ => run_matched::<u64>,
+    }
+}
+
 /// # Safety
 ///
-/// As for any [`Direct`]; `head` is the head of such a plan.
-pub(super) unsafe extern "C" fn keyed(head: *const Entry, args: *const (), border: *const Border) -> Word {
+/// As for any [`Direct`]; `head` is the head of a plan with an index, whose key is as wide as `T`.
+unsafe extern "C" fn run_keyed<T: Into<u64>>(
+    head: *const Entry,
+    args: *const (),
+    border: *const Border,
+) -> Word {
     // SAFETY: by the contract it is a plan's head, and covered.
     let plan = unsafe { &*head.cast::<Plan>() };
     let index = plan.index.as_ref().expect("a keyed plan has an index");
     // SAFETY: a key was checked against the size of the arguments when it was installed.
-    let value = unsafe { index.key.load(args) };
-    let Some(rank) = index.find(value).first() else {
+    let value = unsafe { index.key.load_as::<T>(args) };
+    let Some(slot) = index.find(value) else {
         // SAFETY: passed on.
         return unsafe { super::fail(head, args, border) };
     };
-    let entry = &plan.entries[*rank as usize];
+    let entry = &plan.entries[slot.rank as usize];
     // SAFETY: by the contract.
     unsafe { &*border }.set_entry(entry);
     // SAFETY: passed on.
     unsafe { (entry.direct)(entry, args, border) }
 }
 
-/// For a single handler behind one key.
-///
 /// # Safety
 ///
-/// As for any [`Direct`].
-pub(super) unsafe extern "C" fn matched(entry: *const Entry, args: *const (), border: *const Border) -> Word {
+/// As for any [`Direct`]; the entry has a key, which is as wide as `T`.
+unsafe extern "C" fn run_matched<T: Into<u64>>(
+    entry: *const Entry,
+    args: *const (),
+    border: *const Border,
+) -> Word {
     // SAFETY: by the contract.
     let this = unsafe { &*entry };
     let (key, wanted) = this.key;
     // SAFETY: the key was checked against the size of the arguments when it was installed.
-    if unsafe { key.load(args) } != wanted {
+    if unsafe { key.load_as::<T>(args) } != wanted {
         // SAFETY: passed on.
         return unsafe { super::fail(entry, args, border) };
     }
     // SAFETY: passed on.
     unsafe { (this.then)(entry, args, border) }
 }
-
-const _: Direct = keyed;
