@@ -62,9 +62,11 @@ pub mod plan;
 pub mod post;
 mod primitive;
 pub mod processor;
+mod published;
 mod references;
 pub mod retire;
 pub mod slot;
+mod word;
 
 pub use crate::{
     border::{Border, EnterError, Passage, enter},

@@ -16,6 +16,7 @@ use crate::{
     plan::{BarePlan, Compiled, Draft, Plan, PlanKind, Record, Shape},
     post::{Counts, Mailbox, Posting},
     processor::Processor,
+    published::Published,
 };
 
 /// The most handlers that one event takes, if its owner does not say otherwise.
@@ -30,10 +31,8 @@ pub(super) fn next_id() -> u64 {
 
 /// What there is to an event apart from its types.
 pub struct AnyEvent {
-    /// Is there anything but the intrinsic handler? While not, raises just call that.
-    pub(super) is_planned: AtomicBool,
-    /// What raises run who find that there is. They may be late, so there always is one to be found then.
-    pub(super) plan: AtomicPtr<Plan>,
+    /// What raises run.
+    pub(super) published: Published<Plan>,
     /// The plan for those who come after the last handler has gone.
     pub(super) home: BarePlan,
     name: &'static str,
@@ -116,11 +115,9 @@ impl AnyEvent {
             Some(intrinsic) => (intrinsic, ptr::null_mut()),
             None => (ptr::null(), Plan::empty()),
         };
-        let is_planned = AtomicBool::new(!plan.is_null());
         let home = BarePlan::intrinsic(shape.home, intrinsic);
         Self {
-            is_planned,
-            plan: AtomicPtr::new(plan),
+            published: Published { is_planned: AtomicBool::new(!plan.is_null()), plan: AtomicPtr::new(plan) },
             home,
             name,
             shape,
@@ -148,7 +145,7 @@ impl AnyEvent {
             draft: Draft {
                 records: Vec::new(),
                 // Relaxed: it was declared so, and nobody has changed it yet.
-                intrinsic: match self.is_planned.load(Ordering::Relaxed) {
+                intrinsic: match self.published.is_planned.load(Ordering::Relaxed) {
                     true => ptr::null(),
                     false => self.home.intrinsic.load(Ordering::Relaxed),
                 },
@@ -167,12 +164,12 @@ impl AnyEvent {
             let state = self.draft.lock();
             let first = self.first_state();
             let draft = &state.as_ref().unwrap_or(&first).draft;
-            let plan = self.plan.load(Ordering::Relaxed);
+            let plan = self.published.plan();
             let order: Vec<_> = draft.arrange().map(Iterator::collect).unwrap_or_default();
             EventInfo {
                 name: self.name,
                 kind: match () {
-                    () if !self.is_planned.load(Ordering::Relaxed) => PlanKind::Intrinsic,
+                    () if !self.published.is_planned.load(Ordering::Relaxed) => PlanKind::Intrinsic,
                     () if ptr::eq(plan, Plan::empty()) => PlanKind::Empty,
                     // SAFETY: it is not bare, and plans are replaced under the lock that is held here.
                     () => unsafe { Plan::kind_of(plan) },
@@ -244,15 +241,8 @@ impl AnyEvent {
             Compiled::Empty => Plan::empty(),
             Compiled::Intrinsic => self.home.as_plan(),
         };
-        // Relaxed: it is written under the lock, which the caller has.
-        let was_planned = self.is_planned.load(Ordering::Relaxed);
-        // Release: the plan is complete when it can be found (Acquire in `raise`).
-        let old = self.plan.swap(plan, Ordering::AcqRel);
-        // Where there was nothing but the intrinsic handler, this is the instant, and the plan is there
-        // already; where there will be nothing else, whoever still looks at the plan finds that at home.
-        // Release: pairs with the Acquire of `raise`.
-        self.is_planned.store(!ptr::eq(plan, self.home.as_plan()), Ordering::Release);
-        (was_planned && !ptr::eq(old, Plan::empty())).then_some(old)
+        let old = self.published.publish(plan, self.home.as_plan())?;
+        (!ptr::eq(old, Plan::empty())).then_some(old)
     }
 
     /// Begins a change, with the lock. In [`Processor::unpreempted`].

@@ -146,7 +146,7 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
     /// When no handler ran to its end, and there is no default: see [`RaiseError`].
     #[inline(always)]
     pub fn raise(&self, args: &A) -> Result<R, RaiseError> {
-        if !landing::is_set(&self.any.is_planned) {
+        if !landing::is_set(&self.any.published.is_planned) {
             return Ok(self.call_intrinsic(args));
         }
         let below = P::top();
@@ -158,9 +158,8 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
         let mut room = Room::<R>::new();
         room.offer(border);
         border.open::<P>();
-        // Acquire: pairs with the Release of whoever published it; the plan's contents are there. What is
-        // found here, inside, lives until the border closes.
-        let plan = self.any.plan.load(Ordering::Acquire);
+        // What is found here, inside, lives until the border closes.
+        let plan = self.any.published.plan();
         border.set_plan(plan);
         // SAFETY: the plan is this event's, and was found inside.
         let word = unsafe { Plan::run(plan, ptr::from_ref(args).cast(), border) };
