@@ -200,7 +200,7 @@ fn a_busy_core_delivers_all_the_same() {
     });
 }
 
-static CHIME: Event<usize, usize, Cpu> = Event::new("Test.Chime", None);
+static CHIME: Event<usize, usize, Cpu> = Event::new("Test.Chime", None).open();
 
 /// A delivery raises, posts and blocks, as any strand does.
 #[ktest]
