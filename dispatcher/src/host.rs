@@ -42,7 +42,7 @@ use crate::{
     retire::RetireList,
 };
 
-/// What [`Processor::stack_left`] says unless a test says otherwise, in bytes.
+/// What is left of a stack unless a test says otherwise, in bytes.
 pub const STACK: usize = 1 << 20;
 
 /// A machine: its epochs, its retired objects, its housekeeper. Made once for each test and never
@@ -376,7 +376,7 @@ fn run_on(core: HostCore, body: impl FnOnce()) -> HostCore {
     core
 }
 
-/// Sets what [`Processor::stack_left`] says on this thread, in bytes.
+/// Sets how much stack is left on this thread, in bytes.
 pub fn set_stack_left(bytes: usize) {
     STACK_LEFT.set(bytes);
 }

@@ -57,9 +57,9 @@ pub unsafe trait Processor: 'static {
     /// Nanoseconds since some beginning, the same on all cores.
     fn now_ns() -> u64;
 
-    /// The running strand runs something bounded from now on: this core should call
-    /// [`Dispatcher::ticked`](crate::Dispatcher::ticked) once in a while, at least until then. While
-    /// ticks run anyway this must not touch the timer.
+    /// The running strand runs something bounded from now on: this core should look once in a while
+    /// whether it [is late](crate::bound::is_late), at least until then. While ticks run anyway this must
+    /// not touch the timer.
     fn keep_ticking(until_ns: u64);
 
     /// The agenda of core `core`: the mailboxes that wait for its workers. None if no such core runs

@@ -2,7 +2,7 @@
 //!
 //! `land` calls a foreign procedure and remembers, in the border's record, the stack pointer from
 //! which it can be left at once. [`cut`] goes back there: the frames above are gone, no destructor
-//! of theirs runs, and the border says [`RaiseError::Cut`](crate::RaiseError::Cut). Who may be cut, and
+//! of theirs runs, and the border says [`RaiseError::Cut`]. Who may be cut, and
 //! when, is decided by the domain's owner; the rules stand in the design under "Termination".
 //!
 //! The System V x86-64 form saves the six callee-saved registers and nothing else. Where there is no

@@ -9,7 +9,7 @@
 //! | keyed | many handlers under values of one key | finds those that hold by one probe, among any others |
 //! | general | anything else | looks at each: guards, filters, bounds |
 //!
-//! A plan begins with an [`Entry`], and running a plan is to call that entry's code: that of the
+//! A plan begins with an `Entry`, and running a plan is to call that entry's code: that of the
 //! only handler, or one that runs the list (`general`, `keyed`).
 
 mod build;
