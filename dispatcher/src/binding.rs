@@ -1,12 +1,12 @@
 //! Bindings: handlers that are, or were, installed on one event.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::{
     domain::DomainState,
     guard::RawGuard,
     handler::{BindingId, Procedure},
+    primitive::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 /// One handler on one event.

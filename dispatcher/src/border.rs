@@ -29,7 +29,6 @@ use core::{
 use crate::{
     domain::DomainState,
     event::RaiseError,
-    handler::Code,
     landing,
     plan::{Entry, Plan, Word},
     processor::Processor,
@@ -49,7 +48,7 @@ const FLAGS: usize = PLAN_HELD | ENTRY_HELD | REPIN | FAILED | BOUNDED;
 const _: () = assert!(align_of::<Plan>() > FLAGS, "the flags live in a plan's address");
 
 /// In `below`: this is the base of a strand.
-const BASE: usize = 1;
+pub(crate) const BASE: usize = 1;
 
 /// The record of one passage: of a raise, of a procedure of another domain, or of a strand's start.
 ///
@@ -96,6 +95,17 @@ impl Border {
         let border = Self::without_plan(place, below);
         border.set_entry(entry);
         border
+    }
+
+    /// A border for trusted code that is no handler. Nothing is used through it, so with it the strand is
+    /// as much inside as without it.
+    pub(crate) fn of_aside<'a, P: Processor>(
+        place: &'a mut MaybeUninit<Self>,
+        below: *mut Self,
+        entry: &'static Entry,
+    ) -> &'a Self {
+        let base = if is_running_inside::<P>() { 0 } else { BASE };
+        Self::of_entry(place, below.map_addr(|address| address | base), entry)
     }
 
     /// Opens it: from here on the strand is inside. What it came through must be loaded, or looked at
@@ -154,6 +164,12 @@ impl Border {
     fn clear_flag(&self, flag: usize) {
         let via = self.via.load(Ordering::Relaxed);
         self.via.store(via.map_addr(|address| address & !flag), Ordering::Relaxed);
+    }
+
+    /// Where the result goes.
+    pub(crate) fn set_room(&self, result: *mut ()) {
+        // SAFETY: the cell is this strand's, and nobody refers into it.
+        unsafe { self.room.get().write(MaybeUninit::new(result)) };
     }
 
     /// Names what runs next, of a plan with several entries.
@@ -290,79 +306,6 @@ impl Border {
         if flags & REPIN != 0 && !is_running_inside::<P>() {
             P::repin();
         }
-    }
-}
-
-/// Why a procedure of a domain was not run to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EnterError {
-    /// The domain lets nobody in any more.
-    Closed,
-    /// Less than [`LEAST_STACK`](crate::plan::LEAST_STACK) is left.
-    OutOfStack,
-    /// It failed on the way.
-    Cut,
-}
-
-/// What a passage outside of events is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Passage {
-    /// A call on a strand that does other things too.
-    Call,
-    /// All that the strand is for. Its border carries a landing but does not count as inside: the
-    /// domain is kept by the strand's entry in its ledger, not by an epoch.
-    Base,
-}
-
-/// Calls a procedure of a domain outside of any event.
-///
-/// # Errors
-///
-/// See [`EnterError`].
-///
-/// # Safety
-///
-/// `code` is callable with these three, and the domain's code stays while it is open or somebody is
-/// inside, or asleep in it.
-pub unsafe fn enter<P: Processor>(
-    passage: Passage,
-    domain: &DomainState,
-    code: Code,
-    closure: *const (),
-    args: *const (),
-    result: *mut (),
-) -> Result<(), EnterError> {
-    let entry = Entry::procedure(domain, code, closure);
-    let below = P::top();
-    let tagged = below.map_addr(|address| address | if passage == Passage::Base { BASE } else { 0 });
-    let mut place = MaybeUninit::uninit();
-    let border = Border::of_entry(&mut place, tagged, &raw const entry);
-    border.set_room(result);
-    border.open::<P>();
-    let outcome = if P::has_room(border) {
-        // The landing asks whether the domain is open, inside: whoever finds it open there is waited
-        // for by the grace period after its closing, even if preempted before the next instruction.
-        // SAFETY: passed on; the result has a room of its own.
-        unsafe { landing::land_wide(&raw const entry, args, border) };
-        border.release_entry::<P>();
-        match border.take_failure() {
-            None => Ok(()),
-            Some(RaiseError::NoHandler) => Err(EnterError::Closed),
-            Some(_) => Err(EnterError::Cut),
-        }
-    } else {
-        Err(EnterError::OutOfStack)
-    };
-    Border::close::<P>(below);
-    border.settle::<P>();
-    outcome
-}
-
-impl Border {
-    /// Where the result goes.
-    pub(crate) fn set_room(&self, result: *mut ()) {
-        // SAFETY: the cell is this strand's, and nobody refers into it.
-        unsafe { self.room.get().write(MaybeUninit::new(result)) };
     }
 }
 

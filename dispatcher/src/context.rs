@@ -7,7 +7,7 @@
 //! | handler of a domain | the raiser's strand, behind a landing | the raiser; memory of its domain | if the raiser may | yes | yes | yes |
 //! | bounded handler | the raiser's strand | the raiser, until its bound | no | yes | yes | if a domain's |
 //! | filter | as a handler, on the raise's copy of the arguments | as a handler | as a handler | yes | yes | if a domain's |
-//! | guard's predicate | the raiser's strand | the raiser | no | no | no | if a domain's: then it is false |
+//! | guard's predicate | the raiser's strand | the raiser, until its handler's bound | no | no | no | if a domain's: then it is false |
 //! | policy (a fold, the owner's own) | the raiser's strand | the raiser | no | no | no | no |
 //! | authorizer | the strand of whoever installs | him | no | yes | no | no |
 //! | report of an overrun | the raiser's strand | the raiser | no | no | no | no |
@@ -16,12 +16,12 @@
 //! [`might_sleep`] is asked by whatever may block, [`might_raise`] by whatever changes or raises on
 //! behalf of a domain; both look at the strand's open borders.
 
-use core::fmt;
+use core::{fmt, mem::MaybeUninit};
 
 use crate::{
     border::{Border, outwards},
     handler::BindingId,
-    plan::Entry,
+    plan::{Aside, Entry},
     processor::Processor,
 };
 
@@ -32,6 +32,8 @@ pub enum ContextError {
     Bounded,
     /// A predicate is running.
     Predicate,
+    /// The dispatcher is asking somebody who is no handler, or telling him something.
+    Aside(Aside),
 }
 
 impl fmt::Display for ContextError {
@@ -39,6 +41,14 @@ impl fmt::Display for ContextError {
         out.write_str(match self {
             Self::Bounded => "a handler with a time bound must not block",
             Self::Predicate => "a guard only looks: it must not block, raise, install or remove",
+            Self::Aside(Aside::Policy) => "a policy only merges: it must not block, raise, install or remove",
+            Self::Aside(Aside::Authorizer) => {
+                "an authorizer only decides: it must not block, raise, install or remove"
+            }
+            Self::Aside(Aside::Report) => "a report is told: it must not block, raise, install or remove",
+            Self::Aside(Aside::Destructor) => {
+                "a closure's destructor tidies up: it must not block, raise, install or remove"
+            }
         })
     }
 }
@@ -58,8 +68,7 @@ fn entries<P: Processor>() -> impl Iterator<Item = &'static Entry> {
 pub fn might_sleep<P: Processor>() -> Result<(), ContextError> {
     match entries::<P>().find(|entry| !entry.may_block()) {
         None => Ok(()),
-        Some(entry) if entry.is_predicate() => Err(ContextError::Predicate),
-        Some(_) => Err(ContextError::Bounded),
+        Some(entry) => Err(only_looks(entry).unwrap_or(ContextError::Bounded)),
     }
 }
 
@@ -69,7 +78,24 @@ pub fn might_sleep<P: Processor>() -> Result<(), ContextError> {
 ///
 /// Why not.
 pub fn might_raise<P: Processor>() -> Result<(), ContextError> {
-    if entries::<P>().any(Entry::is_predicate) { Err(ContextError::Predicate) } else { Ok(()) }
+    entries::<P>().find_map(only_looks).map_or(Ok(()), Err)
+}
+
+/// Is it something that only looks, and must change nothing?
+fn only_looks(entry: &Entry) -> Option<ContextError> {
+    let predicate = entry.is_predicate().then_some(ContextError::Predicate);
+    predicate.or_else(|| Aside::of(entry).map(ContextError::Aside))
+}
+
+/// Runs trusted code that is no handler, outside of any raise.
+pub(crate) fn set_aside<P: Processor, T>(who: Aside, body: impl FnOnce() -> T) -> T {
+    let mut place = MaybeUninit::uninit();
+    let below = P::top();
+    let border = Border::of_aside::<P>(&mut place, below, who.entry());
+    border.open::<P>();
+    let result = body();
+    Border::close::<P>(below);
+    result
 }
 
 /// Does the running strand run in this binding?

@@ -57,6 +57,11 @@ impl DomainState {
             .is_ok()
     }
 
+    /// Counts one that comes in another's place, for which [`lost_handler`](Self::lost_handler) follows.
+    pub(crate) fn exchanges_handler(&self) {
+        self.handlers.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts one less.
     pub(crate) fn lost_handler(&self) {
         self.handlers.fetch_sub(1, Ordering::Relaxed);

@@ -118,7 +118,8 @@ impl<A: 'static, R: Copy + 'static> Handler<A, R> {
     }
 
     /// How long it may run at a time, in nanoseconds of its strand's own time. A foreign handler that
-    /// runs longer is cut, and its domain has failed; a trusted one is counted. It must not block.
+    /// runs longer is cut, and its domain has failed; a trusted one is counted. It must not block. Each
+    /// foreign predicate among its guards has as long.
     pub fn bounded_ns(mut self, bound_ns: u64) -> Self {
         self.raw.options.bound_ns = Some(bound_ns);
         self

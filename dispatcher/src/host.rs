@@ -92,6 +92,8 @@ struct Thread {
     hooks: [Hook; 3],
     /// How many [`Processor::unpreempted`] are open.
     unpreempted: Cell<usize>,
+    /// How much time was made to pass.
+    ahead_ns: Cell<u64>,
 }
 
 /// Places at which a test can put in something that happens there by bad luck.
@@ -115,6 +117,7 @@ thread_local! {
             world: Cell::new(None),
             hooks: [const { RefCell::new(None) }; 3],
             unpreempted: Cell::new(0),
+            ahead_ns: Cell::new(0),
         }
     };
 }
@@ -376,6 +379,11 @@ fn run_on(core: HostCore, body: impl FnOnce()) -> HostCore {
     core
 }
 
+/// So much time passes at once, for this thread alone: for tests of time bounds.
+pub fn let_pass(time_ns: u64) {
+    THREAD.with(|thread| thread.ahead_ns.set(thread.ahead_ns.get() + time_ns));
+}
+
 /// Sets how much stack is left on this thread, in bytes.
 pub fn set_stack_left(bytes: usize) {
     STACK_LEFT.set(bytes);
@@ -486,16 +494,18 @@ unsafe impl Processor for Host {
     fn wait_until(is_done: &dyn Fn() -> bool) {
         let world = THREAD.with(|thread| thread.world.get()).expect("the thread has a core");
         while !is_done() {
-            // As if the strand slept a little, and the housekeeper ran elsewhere.
-            leave(Departure::Blocked, |core| core);
-            world.keep();
+            // The strand sleeps, in whatever it is inside, and the housekeeper takes a step meanwhile.
+            block(|| {
+                world.keep();
+            });
             thread::yield_now();
         }
     }
 
     fn now_ns() -> u64 {
         static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        BEGAN.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+        let real_ns = BEGAN.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64;
+        real_ns + THREAD.with(|thread| thread.ahead_ns.get())
     }
 
     fn keep_ticking(_until_ns: u64) {}

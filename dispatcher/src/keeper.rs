@@ -13,7 +13,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_epoch::LocalHandle;
 
 use crate::{
+    context,
     epoch::{Epochs, LOW_WATER},
+    plan::Aside,
     processor::Processor,
     retire::{Batch, RetireList},
 };
@@ -74,8 +76,11 @@ impl Keeper {
         // Acquire: pairs with the Release of the deferred function.
         match self.waiting.take() {
             Some(waiting) if waiting.over.load(Ordering::Acquire) => {
-                // SAFETY: the flag was deferred after the batch was taken, and the collector ran it.
-                Progress::Finished(unsafe { waiting.batch.finish(self.retired) })
+                let finish = || {
+                    // SAFETY: the flag was deferred after the batch was taken, and the collector ran it.
+                    unsafe { waiting.batch.finish(self.retired) }
+                };
+                Progress::Finished(context::set_aside::<P, _>(Aside::Destructor, finish))
             }
             waiting => {
                 self.waiting = waiting;

@@ -41,7 +41,8 @@
 //!   several results; [`context`]: what it may do.
 //! - [`plan`]: the immutable list that a raise runs, compiled from the bindings and replaced as a whole
 //!   by whoever installs; `published`: the words by which raises find it.
-//! - [`border`]: the record on the stack that each protected passage makes; [`landing`]: how a
+//! - [`border`]: the record on the stack that each protected passage makes; [`passage`]: one outside of
+//!   events; [`landing`]: how a
 //!   passage into foreign code can be cut short; [`bound`]: how long it may take; [`domain`]: whose code
 //!   that is.
 //! - [`post`]: asynchronous handlers and raises: mailboxes, and the workers that deliver.
@@ -109,6 +110,7 @@ pub mod landing;
 pub mod merge;
 pub mod observe;
 pub mod order;
+pub mod passage;
 pub mod plan;
 pub mod post;
 mod primitive;
@@ -117,10 +119,11 @@ mod published;
 mod references;
 pub mod retire;
 pub mod slot;
+mod trace;
 mod word;
 
 pub use crate::{
-    border::{Border, EnterError, Passage, enter},
+    border::Border,
     context::{ContextError, might_sleep},
     core::{Crossing, Departure, Dispatcher},
     domain::DomainState,
@@ -131,5 +134,6 @@ pub use crate::{
     keeper::{Keeper, Progress},
     merge::Merge,
     order::Order,
+    passage::{EnterError, Passage, enter},
     processor::Processor,
 };

@@ -9,7 +9,10 @@ use crate::{
     event::InstallError,
     plan::{self, Entry, Word},
     processor::Processor,
+    trace::Remembered,
 };
+
+pub use crate::trace::Trace;
 
 /// How many classes of duration there are: class *n* counts raises of less than 2 to the *n* + 1
 /// nanoseconds, the last one all that take longer.
@@ -31,14 +34,6 @@ struct PerCore {
     remembered: [Remembered; REMEMBERED],
 }
 
-/// One raise. `number` is odd while it is being written.
-struct Remembered {
-    number: AtomicU64,
-    began_ns: AtomicU64,
-    took_ns: AtomicU64,
-    is_answered: AtomicU64,
-}
-
 /// What one core has seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -48,19 +43,6 @@ pub struct Seen {
     pub unanswered: u64,
     /// How many took how long, see [`CLASSES`].
     pub classes: [u64; CLASSES],
-}
-
-/// One raise that a core remembers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Trace {
-    /// Counts the raises of that core, from 0.
-    pub number: u64,
-    /// When it began, in the processor's nanoseconds.
-    pub began_ns: u64,
-    /// How long it took, in nanoseconds.
-    pub took_ns: u64,
-    /// Did it bring a result?
-    pub is_answered: bool,
 }
 
 impl Observation {
@@ -96,12 +78,12 @@ impl Observation {
 
     fn note(&self, core: usize, began_ns: u64, took_ns: u64, is_answered: bool) {
         let Some(core) = self.cores.get(core) else { return };
-        // Relaxed: counters for people. Several strands of the core may note at once, preempting each
-        // other, so each adds in one step.
+        // Relaxed: counters for people. Several strands may note at once, preempting each other or having
+        // moved to another core since they asked for theirs, so each adds in one step.
         let number = core.raises.fetch_add(1, Ordering::Relaxed);
         core.unanswered.fetch_add(u64::from(!is_answered), Ordering::Relaxed);
         core.classes[class_of(took_ns)].fetch_add(1, Ordering::Relaxed);
-        core.remembered[number as usize % REMEMBERED].write(number, began_ns, took_ns, is_answered);
+        core.remembered[number as usize % REMEMBERED].write(Trace { number, began_ns, took_ns, is_answered });
     }
 }
 
@@ -115,41 +97,8 @@ impl PerCore {
             raises: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             classes: [const { AtomicU64::new(0) }; CLASSES],
-            remembered: [const { Remembered::new() }; REMEMBERED],
+            remembered: core::array::from_fn(|_| Remembered::new()),
         }
-    }
-}
-
-impl Remembered {
-    const fn new() -> Self {
-        Self {
-            number: AtomicU64::new(1),
-            began_ns: AtomicU64::new(0),
-            took_ns: AtomicU64::new(0),
-            is_answered: AtomicU64::new(0),
-        }
-    }
-
-    fn write(&self, number: u64, began_ns: u64, took_ns: u64, is_answered: bool) {
-        self.number.store(2 * number + 1, Ordering::Relaxed);
-        // Release, here and below: a reader (Acquire in `read`) who sees a part of what follows sees
-        // the odd number too.
-        self.began_ns.store(began_ns, Ordering::Release);
-        self.took_ns.store(took_ns, Ordering::Release);
-        self.is_answered.store(u64::from(is_answered), Ordering::Release);
-        self.number.store(2 * number + 2, Ordering::Release);
-    }
-
-    fn read(&self, number: u64) -> Option<Trace> {
-        let is_whole = || self.number.load(Ordering::Acquire) == 2 * number + 2;
-        let before = is_whole();
-        let trace = Trace {
-            number,
-            began_ns: self.began_ns.load(Ordering::Acquire),
-            took_ns: self.took_ns.load(Ordering::Acquire),
-            is_answered: self.is_answered.load(Ordering::Acquire) != 0,
-        };
-        (before && is_whole()).then_some(trace)
     }
 }
 

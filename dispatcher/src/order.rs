@@ -3,7 +3,9 @@
 //! Handlers stand in three ranks: those that asked to be first, the rest, those that asked to be last.
 //! A later `First` goes ahead of the earlier ones, a later `Last` behind them; within the middle the
 //! order is that of installation. On top of that a handler may ask to run before or after another. If
-//! it names no rank of its own, it joins the rank of the one whom it must precede or follow.
+//! it names no rank of its own, it stands in the middle if those whom it must precede or follow let it,
+//! and else joins the nearest rank that they leave. The rank is settled when the handler comes in, and
+//! kept though its neighbours go: so a removal never makes wishes contradict each other.
 
 use alloc::{collections::BinaryHeap, vec::Vec};
 use core::cmp::Reverse;
@@ -28,16 +30,21 @@ pub enum Order {
 /// All that a handler asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Placing {
+    /// As it was asked for.
     rank: Option<Rank>,
+    /// In which it stands, once that is settled.
+    settled: Rank,
     before: Option<BindingId>,
     after: Option<BindingId>,
     /// Two of a kind were given.
     is_ambiguous: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Rank {
+/// Where among the others a handler stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub(crate) enum Rank {
     First,
+    #[default]
     Middle,
     Last,
 }
@@ -63,10 +70,6 @@ impl Placing {
         [rank, self.before.map(Order::Before), self.after.map(Order::After)].into_iter().flatten()
     }
 
-    fn names(&self) -> impl Iterator<Item = BindingId> {
-        self.before.into_iter().chain(self.after)
-    }
-
     /// Whoever asked for the one's neighbourhood is now a neighbour of the other.
     pub(crate) fn rename(&mut self, from: BindingId, to: BindingId) {
         for name in [&mut self.before, &mut self.after].into_iter().flatten() {
@@ -76,15 +79,28 @@ impl Placing {
         }
     }
 
-    /// Is it possible for a handler that joins these?
-    pub(crate) fn check(&self, is_there: impl Fn(BindingId) -> bool) -> Result<(), InstallError> {
+    /// The rank that was settled.
+    pub(crate) fn rank(&self) -> Rank {
+        self.settled
+    }
+
+    /// As it stands among those that there are, of which `rank_of` says the rank.
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError::NoNeighbour`]; `Cycle` if its wishes contradict each other.
+    pub(crate) fn settle(self, rank_of: impl Fn(BindingId) -> Option<Rank>) -> Result<Self, InstallError> {
         if self.is_ambiguous {
             return Err(InstallError::Cycle);
         }
-        match self.names().find(|name| !is_there(*name)) {
-            Some(name) => Err(InstallError::NoNeighbour(name)),
-            None => Ok(()),
+        let rank_of = |name: BindingId| rank_of(name).ok_or(InstallError::NoNeighbour(name));
+        let low = self.before.map_or(Ok(Rank::Last), rank_of)?;
+        let high = self.after.map_or(Ok(Rank::First), rank_of)?;
+        let settled = self.rank.unwrap_or(Rank::Middle.min(low).max(high));
+        if settled > low || settled < high {
+            return Err(InstallError::Cycle);
         }
+        Ok(Self { settled, ..self })
     }
 }
 
@@ -101,7 +117,7 @@ pub(crate) fn arrange(bindings: &[(BindingId, Placing)]) -> Result<Vec<u32>, Ins
         return Ok(order);
     }
     let graph = Graph::new(bindings)?;
-    graph.sort(&mut order);
+    graph.sort(&mut order)?;
     // Whoever stands in a circle was never free to go.
     if order.len() == bindings.len() { Ok(order) } else { Err(InstallError::Cycle) }
 }
@@ -128,13 +144,12 @@ impl Graph {
         for (at, (_, placing)) in bindings.iter().enumerate() {
             let neighbour = |name: Option<BindingId>| name.and_then(|name| index.get(&name).copied());
             let (before, after) = (neighbour(placing.before), neighbour(placing.after));
-            // Neighbours were there first, unless one was put in another's place: then its rank counts
-            // as the middle.
-            let rank_of = |other: usize| places.get(other).map_or(Rank::Middle, |(rank, _)| *rank);
-            let low = before.map_or(Rank::Last, rank_of);
-            let high = after.map_or(Rank::First, rank_of);
-            let rank = placing.rank.unwrap_or(Rank::Middle.min(low).max(high));
-            if rank > low || rank < high {
+            // One that was put in another's place may stand in another rank than that had.
+            let rank = placing.settled;
+            let rank_of = |other: usize| bindings[other].1.settled;
+            if before.is_some_and(|other| rank > rank_of(other))
+                || after.is_some_and(|other| rank < rank_of(other))
+            {
                 return Err(InstallError::Cycle);
             }
             places.push((rank, if rank == Rank::First { -(at as i64) } else { at as i64 }));
@@ -147,10 +162,14 @@ impl Graph {
     }
 
     /// Kahn's algorithm: of those who wait for nobody, the one with the foremost place goes next.
-    fn sort(mut self, order: &mut Vec<u32>) {
+    fn sort(mut self, order: &mut Vec<u32>) -> Result<(), InstallError> {
         let place = |at: u32| self.places[at as usize];
-        let free = (0..self.places.len() as u32).filter(|at| self.waits[*at as usize] == 0);
-        let mut free: BinaryHeap<_> = free.map(|at| Reverse((place(at), at))).collect();
+        let mut free = Vec::new();
+        // Room for all: pushing allocates no more.
+        free.try_reserve_exact(self.places.len()).map_err(|_| InstallError::OutOfMemory)?;
+        let waits_for_none = (0..self.places.len() as u32).filter(|at| self.waits[*at as usize] == 0);
+        free.extend(waits_for_none.map(|at| Reverse((place(at), at))));
+        let mut free = BinaryHeap::from(free);
         while let Some(Reverse((_, at))) = free.pop() {
             order.push(at);
             let first = self.edges.partition_point(|(earlier, _)| *earlier < at);
@@ -161,6 +180,7 @@ impl Graph {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -177,8 +197,14 @@ mod tests {
     }
 
     fn arranged(orders: &[&[Order]]) -> Result<Vec<u32>, InstallError> {
-        let bindings: Vec<_> =
-            (1..).zip(orders).map(|(id, orders)| (BindingId(id), placing(orders))).collect();
+        let mut bindings: Vec<(BindingId, Placing)> = Vec::new();
+        for (id, orders) in (1..).zip(orders) {
+            // Whoever is not there yet will come in the place of another.
+            let rank_of =
+                |id| bindings.iter().find(|(own, _)| *own == id).map_or(Rank::Middle, |(_, own)| own.rank());
+            let placing = placing(orders).settle(|id| Some(rank_of(id)))?;
+            bindings.push((BindingId(id), placing));
+        }
         arrange(&bindings)
     }
 
@@ -227,9 +253,21 @@ mod tests {
     }
 
     #[test]
+    fn a_rank_is_kept_when_the_neighbour_goes() {
+        use Order::{After, Before, First};
+        let ranks = [(BindingId(1), Rank::First)];
+        let rank_of = |id| ranks.iter().find(|(own, _)| *own == id).map(|(_, rank)| *rank);
+        let joined = placing(&[Before(BindingId(1))]).settle(rank_of).unwrap();
+        let behind = placing(&[First, After(BindingId(2))]).settle(|_| Some(joined.rank())).unwrap();
+        // The one by whom both came into their rank is gone; nothing contradicts anything.
+        assert_eq!(arrange(&[(BindingId(2), joined), (BindingId(3), behind)]), Ok(vec![0, 1]));
+    }
+
+    #[test]
     fn a_wish_about_a_stranger_or_two_of_a_kind_cannot_be_had() {
         let one = BindingId(1);
-        let check = |orders: &[Order]| placing(orders).check(|id| id == one);
+        let check =
+            |orders: &[Order]| placing(orders).settle(|id| (id == one).then_some(Rank::Middle)).map(drop);
         assert_eq!(check(&[Order::Before(one)]), Ok(()));
         assert_eq!(check(&[Order::After(BindingId(2))]), Err(InstallError::NoNeighbour(BindingId(2))));
         assert_eq!(check(&[Order::First, Order::Last]), Err(InstallError::Cycle));

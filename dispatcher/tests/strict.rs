@@ -19,7 +19,11 @@ use std::{
 };
 
 use dispatcher::{
-    Border, DomainState, Event, Handler, Passage, Processor, enter,
+    Border, DomainState, Event, Guard, Handler, Merge, Order, Passage, Processor, RaiseError, RawKey,
+    Transaction, enter,
+    guard::RawGuard,
+    handler::RawHandler,
+    key,
     post::{self, Addressee, Agenda, Full, Mailbox, OnFull, Place, Posting},
     retire::RetireList,
 };
@@ -211,4 +215,184 @@ fn posts_keep_their_provenance() {
     deliver();
     assert_eq!(COUNT.load(Ordering::Relaxed), 40);
     assert!(boxes.iter().all(|mailbox| mailbox.is_quiet()));
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Args {
+    byte: u8,
+    short: i16,
+    word: u32,
+    long: u64,
+}
+
+const ARGS: Args = Args { byte: 1, short: -2, word: 3, long: 4 };
+
+/// Results come one after the other as digits, in a type that is wide.
+type Digits = [u64; 3];
+
+fn digits(one: Digits, other: Digits) -> Digits {
+    [0, 1, 2].map(|at| one[at] * 10 + other[at])
+}
+
+fn digit(digit: u64) -> Handler<Args, Digits> {
+    Handler::trusted(move |_: &Args| [digit; 3])
+}
+
+/// The code of a domain's predicate over the long field.
+unsafe extern "C" fn is_four(_closure: *const (), args: *const (), result: *mut ()) {
+    // SAFETY: the event has such arguments.
+    let args = unsafe { &*args.cast::<Args>() };
+    // SAFETY: there is room for a byte, and the border's own is a word.
+    unsafe { result.cast::<u8>().write(u8::from(args.long == 4)) };
+}
+
+/// The code of a domain's filter, which writes to the copy and to a wide result.
+unsafe extern "C" fn double(closure: *const (), args: *const (), result: *mut ()) {
+    // SAFETY: the test passes a count as the closure.
+    unsafe { &*closure.cast::<AtomicUsize>() }.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: a filter is given what it may change.
+    let args = unsafe { &mut *args.cast_mut().cast::<Args>() };
+    args.long *= 2;
+    // SAFETY: the event has such results.
+    unsafe { result.cast::<Digits>().write([args.long; 3]) };
+}
+
+#[test]
+fn guards_and_keys_read_what_is_theirs() {
+    static EVENT: Event<Args, Digits, Bare> =
+        Event::new("Test.Guards", None).open().merging(Merge::Fold(digits)).otherwise(|_| [0; 3]);
+    let owner = EVENT.claim().unwrap();
+    let domain = Arc::new(DomainState::new(1));
+    let raise = |args: &Args| EVENT.raise(args).map(|all| all[2]);
+    // One key alone, then as many as make an index, then with others among them.
+    let own = String::from("own");
+    EVENT.install(digit(1).key(key!(Args, byte), 1)).unwrap();
+    assert_eq!((raise(&ARGS), raise(&Args { byte: 9, ..ARGS })), (Ok(1), Ok(0)));
+    EVENT.install(digit(2).key(key!(Args, byte), 2)).unwrap();
+    EVENT.install(digit(3).key(key!(Args, byte), 1)).unwrap();
+    assert_eq!((raise(&ARGS), raise(&Args { byte: 2, ..ARGS })), (Ok(13), Ok(2)));
+    EVENT.install(digit(4).key(key!(Args, short), (-2_i64) as u64)).unwrap();
+    EVENT.install(digit(5).key(key!(Args, word), 3).when(move |args| args.long == own.len() as u64)).unwrap();
+    EVENT.install(digit(6).order(Order::First)).unwrap();
+    assert_eq!((raise(&ARGS), raise(&Args { long: 3, short: 0, ..ARGS })), (Ok(6134), Ok(6135)));
+    // A domain's handler and guard.
+    let calls = AtomicUsize::new(0);
+    // SAFETY: the code fits the event, and the count outlives it.
+    let handler = unsafe { RawHandler::foreign(double, ptr::from_ref(&calls).cast(), domain.clone()) };
+    // SAFETY: the code fits the event's arguments.
+    let guard = unsafe { RawGuard::foreign(is_four, ptr::null(), domain.clone()) };
+    // SAFETY: as above.
+    let handler = unsafe { handler.filter().guarded(guard) };
+    let long = RawKey { offset: core::mem::offset_of!(Args, long) as u32, width: 4 };
+    // SAFETY: the low half of a field of eight bytes is one of four.
+    let handler = unsafe { handler.guarded(RawGuard::key(long, 4)) };
+    // SAFETY: the handler fits the event.
+    let foreign = unsafe { EVENT.install_raw(handler) }.unwrap();
+    assert_eq!((raise(&ARGS), raise(&Args { long: 3, ..ARGS })), (Ok(61_348), Ok(61_345)));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let imposed = owner.impose(foreign, Guard::predicate(|args: &Args| args.word == 0)).unwrap();
+    assert_eq!(raise(&ARGS), Ok(6134));
+    owner.lift(foreign, imposed).unwrap();
+    domain.close();
+    assert_eq!(raise(&ARGS), Ok(6134));
+    assert_eq!(EVENT.remove_domain(1), Ok(1));
+}
+
+#[test]
+fn filters_write_to_a_copy_that_others_read() {
+    static EVENT: Event<Args, Digits, Bare> =
+        Event::new("Test.Filters", None).open().merging(Merge::Fold(digits));
+    static NESTED: Event<Args, u8, Bare> = Event::new("Test.Nested", None).open();
+    let add = |number: u64| {
+        Handler::filter(move |args: &mut Args| {
+            args.long += number;
+            [args.long; 3]
+        })
+    };
+    NESTED
+        .install(Handler::filter(|args: &mut Args| {
+            args.long = 0;
+            args.byte += 1;
+            args.byte
+        }))
+        .unwrap();
+    EVENT.install(digit(9)).unwrap();
+    EVENT.install(add(1)).unwrap();
+    EVENT.install(add(2).when(|args| NESTED.raise(args) == Ok(2))).unwrap();
+    EVENT
+        .install(Handler::trusted(|args: &Args| {
+            NESTED.raise(args).unwrap();
+            [args.long; 3]
+        }))
+        .unwrap();
+    EVENT.install(add(1).key(key!(Args, long), 7)).unwrap();
+    EVENT.install(Handler::trusted(|args: &Args| [args.long; 3])).unwrap();
+    let own = ARGS;
+    assert_eq!(EVENT.raise(&own), Ok([957_788; 3]));
+    assert_eq!(own, ARGS);
+}
+
+#[test]
+fn policies_and_the_intrinsic_handler_change_under_raises() {
+    static EVENT: Event<u64, u64, Bare> = Event::new("Test.Change", None).open();
+    let owner = EVENT.claim().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20 {
+                assert!(matches!(EVENT.raise(&1), Ok(1..=5 | 10) | Err(RaiseError::NoHandler)));
+                thread::yield_now();
+            }
+        });
+        for _ in 0..5 {
+            owner.set_intrinsic(Some(|number| *number)).unwrap();
+            let id = EVENT.install(Handler::trusted(|number: &u64| number + 1)).unwrap();
+            owner.set_merge(Merge::Fold(|one, other| one + other)).unwrap();
+            owner.set_default(Some(|_| 4));
+            owner.set_merge(Merge::Own(|so_far, next, _| so_far.unwrap_or(1) * next)).unwrap();
+            owner.set_intrinsic(Some(|number| number + 4)).unwrap();
+            EVENT.remove(id).unwrap();
+            owner.set_intrinsic(None).unwrap();
+            owner.set_default(None);
+            owner.set_merge(Merge::Last).unwrap();
+        }
+    });
+}
+
+#[test]
+fn transactions_publish_and_discard_plans() {
+    static EVENTS: [Event<u64, u64, Bare>; 2] = [const {
+        Event::new("Test.Transaction", None).open().merging(Merge::Fold(|one, other| one + other))
+    }; 2];
+    let [left, right] = &EVENTS;
+    let add = |number: u64| Handler::trusted(move |seen: &u64| seen + number);
+    let ids = Transaction::new().install(left, add(1)).install(right, add(10)).commit().unwrap();
+    thread::scope(|scope| {
+        for event in &EVENTS {
+            scope.spawn(move || {
+                (0..10).for_each(|_| {
+                    let seen = event.raise(&0);
+                    assert!(matches!(seen, Ok(1 | 2 | 10 | 20)), "{seen:?}");
+                });
+            });
+        }
+        Transaction::new().replace(right, ids[1], add(20)).replace(left, ids[0], add(2)).commit().unwrap();
+        // One that fails when the plan of the first event stands already.
+        let before_itself = add(9).order(Order::Before(ids[0]));
+        assert!(Transaction::new().install(left, add(5)).install(right, before_itself).commit().is_err());
+    });
+    assert_eq!(EVENTS.each_ref().map(|event| event.raise(&0)), [Ok(2), Ok(20)]);
+}
+
+#[test]
+fn what_is_watched_is_counted_in_memory_of_its_own() {
+    static EVENT: Event<u64, Digits, Bare> = Event::new("Test.Watched", Some(|number| [*number; 3])).open();
+    let seen = EVENT.any().observe::<Bare>(1).unwrap();
+    assert_eq!(EVENT.raise(&7), Ok([7; 3]));
+    let id = EVENT.install(Handler::trusted(|number: &u64| [number + 1; 3]).bounded_ns(5)).unwrap();
+    assert_eq!(EVENT.raise(&7), Ok([8; 3]));
+    EVENT.any().unobserve::<Bare>().unwrap();
+    EVENT.remove(id).unwrap();
+    assert_eq!(EVENT.raise(&7), Ok([7; 3]));
+    assert_eq!(seen.seen().next().map(|core| (core.raises, core.unanswered)), Some((2, 0)));
+    assert_eq!(seen.traces(0, 0).count(), 2);
 }

@@ -21,7 +21,7 @@ use stress::{
 
 use crate::{
     events,
-    strands::{Cpu, housekeeper},
+    strands::{Cpu, housekeeper, workers},
     torment::Victim,
 };
 
@@ -62,6 +62,10 @@ impl Stage for Victim {
             self.spawn_on(core, again).ok()
         });
         Box::new(Others { joins: spin::Mutex::new(joins.collect()), is_over })
+    }
+
+    fn rest(&self) {
+        workers::settle();
     }
 
     fn settle(&self) {

@@ -1,5 +1,8 @@
 //! The kernel, as crate `stress` torments it.
 
+#[cfg(feature = "ktest")]
+mod tests;
+
 use alloc::{
     boxed::Box,
     string::{String, ToString},
@@ -55,13 +58,20 @@ impl Kernel for Victim {
         domains::unload(spindle).map_err(|error| error.to_string())
     }
 
-    fn pause(&self) {
+    fn pause(&self) -> bool {
         sched::sleep_ns::<Cpu>(PAUSE_NS);
+        false
     }
 
     fn level(&self) -> Level {
         housekeeper::settle();
         let stats = memory::stats();
-        Level { free_frames: stats.frames.free, heap_bytes: stats.heap.in_use }
+        let (pool, free) = strands::participants();
+        Level {
+            free_frames: stats.frames.free,
+            heap_bytes: stats.heap.in_use,
+            participants: pool - free,
+            pool,
+        }
     }
 }

@@ -9,6 +9,11 @@ pub struct Level {
     pub free_frames: usize,
     /// Bytes of the kernel's heap that are in use.
     pub heap_bytes: usize,
+    /// Participants of the epoch that are in use.
+    pub participants: usize,
+    /// All that there are. The pool grows when many strands are preempted inside of raises at once, and
+    /// keeps what it grew by.
+    pub pool: usize,
 }
 
 /// What came of a raise.
@@ -60,8 +65,12 @@ pub trait Kernel: Sync {
     /// Why it was not unloaded.
     fn unload(&self, spindle: &str) -> Result<(), String>;
 
-    /// Lets others run for a fraction of a millisecond.
-    fn pause(&self);
+    /// Lets others run for a fraction of a millisecond. True if it is certain that the caller blocked:
+    /// where time passes fast, it may be over before he could.
+    fn pause(&self) -> bool;
+
+    /// A point at which an interrupt may strike, on a machine where they are polled.
+    fn breathe(&self) {}
 
     /// Waits until what was retired is gone, and takes the level.
     fn level(&self) -> Level;

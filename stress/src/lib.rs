@@ -5,8 +5,11 @@
 //! does not come back is a failure.
 //!
 //! - [`kernel`]: what is tormented.
+//! - [`dice`]: chance that can be repeated.
+//! - [`reference`](mod@reference): random programs, run by the dispatcher and by a naive one, which must agree.
 //! - [`loads`]: a spindle is loaded and unloaded while every other core raises the event that it
 //!   handles.
+//! - [`registrations`]: handlers come, go and are replaced everywhere while every core raises.
 //! - [`mod@bench`]: what a raise costs, on a host and in the booted kernel by the same loops; what
 //!   cores that raise at once do to each other.
 //!
@@ -19,7 +22,13 @@
 extern crate alloc;
 
 pub mod bench;
+pub mod dice;
 pub mod kernel;
 pub mod loads;
+pub mod reference;
+pub mod registrations;
 
-pub use crate::kernel::{Answer, Kernel, Level};
+pub use crate::{
+    dice::Dice,
+    kernel::{Answer, Kernel, Level},
+};

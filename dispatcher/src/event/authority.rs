@@ -5,14 +5,16 @@ use core::sync::atomic::Ordering;
 
 use super::{
     Denial, Event, InstallError, Overrun,
-    any::{Incoming, next_id},
+    change::{Incoming, next_id},
     erase,
 };
 use crate::{
+    context,
     guard::{Guard, GuardId, RawGuard},
     handler::{BindingId, Handler, RawHandler},
     merge::{Merge, RawMerge},
     order::Order,
+    plan::Aside,
     post::Posting,
     processor::Processor,
 };
@@ -120,7 +122,7 @@ impl Admitted {
 
     pub(super) fn into_incoming(self) -> (BindingId, Incoming) {
         let (id, mut incoming) = Incoming::new(self.handler);
-        incoming.imposed = self.imposed.into_iter().map(|guard| (GuardId(next_id()), guard)).collect();
+        incoming.imposed = self.imposed.into_iter().map(|guard| (None, guard)).collect();
         (id, incoming)
     }
 }
@@ -151,7 +153,7 @@ impl<A: 'static> Gate<A> {
             bound_ns: handler.options.bound_ns,
             posting: handler.options.posting,
         };
-        let terms = match authorizer(&request) {
+        let terms = match context::set_aside::<P, _>(Aside::Authorizer, || authorizer(&request)) {
             Verdict::Allow(terms) => terms,
             Verdict::Deny(rule) => return Err(InstallError::Denied(Denial::Rule(rule))),
         };
@@ -240,7 +242,7 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
         self.event.any.edit::<P, _>(|edit| {
             let imposed = &mut edit.record(id)?.imposed;
             imposed.try_reserve(1).map_err(|_| InstallError::OutOfMemory)?;
-            imposed.push((name, kept.clone()));
+            imposed.push((Some(name), kept.clone()));
             Ok(name)
         })
     }
@@ -253,7 +255,8 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     pub fn lift(&self, id: BindingId, guard: GuardId) -> Result<(), InstallError> {
         self.event.any.edit::<P, _>(|edit| {
             let imposed = &mut edit.record(id)?.imposed;
-            let at = imposed.iter().position(|(name, _)| *name == guard).ok_or(InstallError::Unknown)?;
+            let at =
+                imposed.iter().position(|(name, _)| *name == Some(guard)).ok_or(InstallError::Unknown)?;
             imposed.remove(at);
             Ok(())
         })
@@ -266,14 +269,7 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     /// `OutOfMemory`; [`InstallError::Cycle`] where others are ordered by it in a way that it cannot have.
     pub fn set_intrinsic(&self, intrinsic: Option<fn(&A) -> R>) -> Result<(), InstallError> {
         let word = intrinsic.map_or(core::ptr::null(), erase);
-        self.event.any.adjust::<P>(|edit| {
-            edit.intrinsic = word;
-            if !word.is_null() {
-                // A raise that finds no plan takes it from here, where one always stays.
-                // Release: pairs with the Acquire of the raise.
-                self.event.any.home.intrinsic.store(word.cast_mut(), Ordering::Release);
-            }
-        })
+        self.event.any.adjust::<P>(|edit| edit.intrinsic = word)
     }
 
     /// Sets what answers when no handler did, or takes it away.

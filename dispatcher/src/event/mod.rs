@@ -5,7 +5,9 @@
 
 mod any;
 mod authority;
+mod change;
 mod error;
+mod info;
 mod posted;
 mod transaction;
 
@@ -30,11 +32,12 @@ use crate::{
     processor::Processor,
 };
 
-use any::Incoming;
-pub use any::{AnyEvent, BindingInfo, EventInfo, GuardInfo, MOST_HANDLERS};
+pub use any::{AnyEvent, MOST_HANDLERS};
 use authority::Gate;
 pub use authority::{Authority, Operation, Request, Terms, Verdict};
+use change::{Edit, Incoming};
 pub use error::{Denial, InstallError, RaiseError};
+pub use info::{BindingInfo, EventInfo, GuardInfo};
 pub use transaction::{Failure, Transaction};
 
 /// A handler ran longer than it may.
@@ -225,7 +228,8 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
     }
 
     /// Puts a handler in the place of another, in one step: no raise calls both, or neither. It stands
-    /// where the other stood, with what was imposed on that, unless it asks for another place.
+    /// where the other stood, unless it asks for another place. The owner's terms are those of now; the guards
+    /// that he imposed on the other by name are imposed on it too.
     ///
     /// # Errors
     ///
@@ -265,7 +269,7 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
         &self,
         operation: Operation,
         handler: RawHandler,
-        change: impl FnOnce(&mut any::Edit, BindingId, &mut Option<Incoming>) -> Result<(), InstallError>,
+        change: impl FnOnce(&mut Edit, BindingId, &mut Option<Incoming>) -> Result<(), InstallError>,
     ) -> Result<BindingId, InstallError> {
         let incoming = self.ask(operation, handler)?;
         self.admit(incoming, change)
@@ -286,7 +290,7 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
     fn admit(
         &self,
         (id, incoming): (BindingId, Incoming),
-        change: impl FnOnce(&mut any::Edit, BindingId, &mut Option<Incoming>) -> Result<(), InstallError>,
+        change: impl FnOnce(&mut Edit, BindingId, &mut Option<Incoming>) -> Result<(), InstallError>,
     ) -> Result<BindingId, InstallError> {
         // Whatever comes of it, the last to let go is out here: a closure's destructor does not belong
         // under a lock.

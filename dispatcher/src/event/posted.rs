@@ -6,7 +6,7 @@ use core::{
     mem::{ManuallyDrop, MaybeUninit},
 };
 
-use super::{Event, InstallError, RaiseError, any::Incoming};
+use super::{Event, InstallError, RaiseError, change::Incoming};
 use crate::{
     binding::Binding,
     border::Border,

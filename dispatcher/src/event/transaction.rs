@@ -5,7 +5,7 @@ use core::{fmt, marker::PhantomData, ptr};
 
 use super::{
     AnyEvent, Event, InstallError, Operation,
-    any::{Change, Incoming, Replaced},
+    change::{Change, Incoming, Replaced},
 };
 use crate::{
     binding::Binding,

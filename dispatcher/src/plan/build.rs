@@ -48,7 +48,8 @@ pub(crate) struct Shape {
 pub(crate) struct Record {
     pub(crate) binding: Arc<Binding>,
     pub(crate) placing: Placing,
-    pub(crate) imposed: Vec<(GuardId, Arc<RawGuard>)>,
+    /// By the owner: by name, or by the terms on which it came in.
+    pub(crate) imposed: Vec<(Option<GuardId>, Arc<RawGuard>)>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
 }
 
@@ -117,6 +118,8 @@ impl Draft {
             });
         }
         let index = index(&mut entries)?;
+        // The intrinsic handler alone brings its own result, watched or not.
+        let merge = if self.records.is_empty() { RawMerge::Last } else { self.merge };
         let (kind, head) = self.head(&mut entries, index.as_ref(), shape);
         let plan = Plan {
             head,
@@ -124,7 +127,7 @@ impl Draft {
             references: References::new(),
             retired,
             kind,
-            merge: self.merge,
+            merge,
             on_overrun: self.on_overrun,
             entries,
             index,
@@ -236,8 +239,8 @@ impl Entry {
         let mut tests = Vec::new();
         let count = binding.guards.len() + record.imposed.len();
         tests.try_reserve_exact(count).map_err(|_| InstallError::OutOfMemory)?;
-        tests.extend(guards.map(|guard| EntryTest::new(guard, binding)));
         let bound_ns = [binding.bound_ns, event_bound_ns].into_iter().flatten().min();
+        tests.extend(guards.map(|guard| EntryTest::new(guard, binding, bound_ns)));
         let mut traits = 0;
         traits |= if tests.is_empty() { 0 } else { Traits::GUARDED };
         traits |= if binding.is_filter { Traits::FILTER } else { 0 };
@@ -290,15 +293,19 @@ impl Entry {
 }
 
 impl EntryTest {
-    fn new(guard: &Arc<RawGuard>, binding: &Arc<Binding>) -> Self {
+    fn new(guard: &Arc<RawGuard>, binding: &Arc<Binding>, bound_ns: Option<u64>) -> Self {
         let predicate = match &guard.0 {
             Test::Key(key, wanted) => return Self::Key(*key, *wanted),
             Test::Predicate(predicate) => predicate,
         };
+        // A domain's guard may take no longer than its handler; an owner knows what he imposes.
+        let bound_ns = bound_ns.filter(|_| predicate.domain().is_some());
+        let bounded = if bound_ns.is_some() { Traits::BOUNDED } else { 0 };
         let entry = Entry {
             domain: predicate.domain().map_or(ptr::null(), Arc::as_ptr),
             code: predicate.code,
-            traits: Traits(Traits::PREDICATE),
+            traits: Traits(Traits::PREDICATE | bounded),
+            bound_ns: bound_ns.unwrap_or_default(),
             binding: Some(binding.clone()),
             // A truth is a byte, whatever the event's own results are.
             ..Entry::plain(predicate.direct(true), predicate.closure)

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::{any::TypeId, mem::MaybeUninit, ptr};
 
-use super::{Entry, EntryTest, Plan, Room, Traits, Word, is_narrow};
+use super::{Aside, Entry, EntryTest, Plan, Room, Traits, Word, is_narrow};
 use crate::{
     border::Border,
     event::{Overrun, RaiseError},
@@ -35,7 +35,8 @@ pub(crate) unsafe extern "C" fn general<A: 'static, R: Copy + 'static, P: Proces
     };
     // SAFETY: the policy was made for this event.
     let merge = unsafe { plan.merge.typed::<R>() };
-    let mut run = Run::<A, R>::new(plan, args, border, merge);
+    let mut copy = MaybeUninit::uninit();
+    let mut run = Run::<A, R>::new(plan, args, border, merge, &mut copy);
     match &plan.index {
         None => plan.entries.iter().for_each(|entry| run.step::<P>(entry)),
         Some(index) => {
@@ -94,7 +95,8 @@ unsafe fn go_on<A: 'static, R: Copy + 'static, P: Processor>(
     word: Word,
 ) -> Word {
     let rank = (ptr::from_ref(entry).addr() - plan.entries.as_ptr().addr()) / size_of::<Entry>();
-    let mut run = Run::<A, R>::new(plan, args, border, Merge::Last);
+    let mut copy = MaybeUninit::uninit();
+    let mut run = Run::<A, R>::new(plan, args, border, Merge::Last, &mut copy);
     if rank > 0 {
         run.fired = 1;
         // SAFETY: by the contract.
@@ -115,7 +117,8 @@ struct Run<'a, A, R> {
     border: &'a Border,
     /// The raiser's, or the copy once a filter was called.
     args: *const (),
-    copy: MaybeUninit<A>,
+    /// Room for the copy, which lies outside: filters write to it while this is borrowed.
+    copy: *mut A,
     is_copied: bool,
     merge: Merge<R>,
     /// Set once something has fired.
@@ -129,12 +132,18 @@ struct Run<'a, A, R> {
 
 impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
     #[inline(always)]
-    fn new(plan: &'a Plan, args: *const (), border: &'a Border, merge: Merge<R>) -> Self {
+    fn new(
+        plan: &'a Plan,
+        args: *const (),
+        border: &'a Border,
+        merge: Merge<R>,
+        copy: &'a mut MaybeUninit<A>,
+    ) -> Self {
         Self {
             plan,
             border,
             args,
-            copy: MaybeUninit::uninit(),
+            copy: copy.as_mut_ptr(),
             is_copied: false,
             merge,
             merged: MaybeUninit::uninit(),
@@ -189,11 +198,16 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
             Merge::Last => result,
             Merge::First | Merge::Fold(_) if is_first => result,
             Merge::First => return,
-            // SAFETY: something has fired before.
-            Merge::Fold(fold) => fold(unsafe { self.merged.assume_init() }, result),
+            Merge::Fold(fold) => {
+                // SAFETY: something has fired before.
+                let so_far = unsafe { self.merged.assume_init() };
+                self.border.set_entry(Aside::Policy.entry());
+                fold(so_far, result)
+            }
             Merge::Own(own) => {
                 // SAFETY: as above.
                 let so_far = (!is_first).then(|| unsafe { self.merged.assume_init() });
+                self.border.set_entry(Aside::Policy.entry());
                 own(so_far, result, entry.binding().map_or(BindingId::INTRINSIC, |binding| binding.id))
             }
         };
@@ -232,7 +246,7 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
         self.border.set_entry(&raw const **entry);
         // A predicate's result is a byte, so it needs no room but the border's own.
         // SAFETY: as in `call`.
-        let word = unsafe { (entry.direct)(&raw const **entry, self.args, self.border) };
+        let (word, _) = unsafe { entry.invoke::<P>(self.args, self.border) };
         if !self.border.is_quiet() {
             self.border.release_entry::<P>();
             if self.border.take_failure().is_some() {
@@ -246,10 +260,12 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
     fn copy_args(&mut self) {
         if !self.is_copied {
             // SAFETY: `args` is an `A`, and those who install filters vouch that it may be copied.
-            self.copy = MaybeUninit::new(unsafe { self.args.cast::<A>().read() });
+            let args = unsafe { self.args.cast::<A>().read() };
+            // SAFETY: it is room for that, and nobody refers into it.
+            unsafe { self.copy.write(args) };
             self.is_copied = true;
             // As something to be written to: the filters come to it this way.
-            self.args = self.copy.as_mut_ptr().cast_const().cast();
+            self.args = self.copy.cast_const().cast();
         }
     }
 
@@ -269,6 +285,7 @@ impl<'a, A: 'static, R: Copy + 'static> Run<'a, A, R> {
             && let Some(binding) = entry.binding()
             && let Some(report) = self.plan.on_overrun
         {
+            self.border.set_entry(Aside::Report.entry());
             report(Overrun {
                 binding: binding.id,
                 domain: binding.domain().map(|domain| domain.id()),

@@ -12,6 +12,7 @@
 //! A plan begins with an `Entry`, and running a plan is to call that entry's code: that of the
 //! only handler, or one that runs the list (`general`, `keyed`).
 
+mod aside;
 mod build;
 mod general;
 mod keyed;
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use crate::processor::LEAST_STACK;
+pub use aside::Aside;
 pub(crate) use build::{Compiled, Draft, Record, Shape};
 pub(crate) use general::{few, general};
 pub(crate) use word::{Room, Word, is_narrow};
@@ -127,6 +129,8 @@ impl Traits {
     const POSTED: u8 = 16;
     /// It is a plan by itself, with nothing behind it.
     const BARE: u8 = 32;
+    /// It is no handler, but somebody whom the dispatcher asks.
+    const ASIDE: u8 = 64;
 
     const fn has(self, any: u8) -> bool {
         self.0 & any != 0
@@ -367,7 +371,7 @@ impl Entry {
 
     /// May it block?
     pub(crate) fn may_block(&self) -> bool {
-        !self.traits.has(Traits::BOUNDED | Traits::PREDICATE)
+        !self.traits.has(Traits::BOUNDED | Traits::PREDICATE | Traits::ASIDE)
     }
 
     /// Is it a predicate, which only looks?

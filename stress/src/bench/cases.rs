@@ -3,7 +3,10 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::{hint::black_box, marker::PhantomData};
 
-use dispatcher::{BindingId, Handler, InstallError, Processor, Transaction, key};
+use dispatcher::{
+    BindingId, Handler, InstallError, Processor, Transaction, key,
+    post::{OnFull, Place, Posting},
+};
 
 use super::stage::{Args, Stage, Tried, add_one};
 
@@ -17,6 +20,9 @@ pub struct Case<S: 'static> {
     pub name: &'static str,
     /// How many times make one sample in the kernel; 1 for what is long by itself.
     pub batch: u64,
+    /// Does it leave something to be delivered, by others and for others to pay? Then no more than a
+    /// batch at a time, and a [rest](Stage::rest) after each.
+    pub leaves_posts: bool,
     make: fn(&'static S) -> Result<Ready, InstallError>,
 }
 
@@ -31,11 +37,15 @@ const TABLE: usize = 4096;
 
 impl<S: Stage> Case<S> {
     const fn new(name: &'static str, make: fn(&'static S) -> Result<Ready, InstallError>) -> Self {
-        Self { name, batch: BATCH, make }
+        Self { name, batch: BATCH, leaves_posts: false, make }
+    }
+
+    const fn posting(name: &'static str, make: fn(&'static S) -> Result<Ready, InstallError>) -> Self {
+        Self { name, batch: BATCH, leaves_posts: true, make }
     }
 
     const fn long(name: &'static str, make: fn(&'static S) -> Result<Ready, InstallError>) -> Self {
-        Self { name, batch: 1, make }
+        Self { name, batch: 1, leaves_posts: false, make }
     }
 
     /// Is it so short that a loop around it matters?
@@ -89,6 +99,14 @@ impl<S: Stage> Case<S> {
             Self::new("5 handlers", |_| with_handlers::<S>(5)),
             Self::new("10 handlers", |_| with_handlers::<S>(10)),
             Self::new("50 handlers", |_| with_handlers::<S>(50)),
+            Self::posting("posted", |_| {
+                let handler = Handler::trusted(|args: &Args| {
+                    black_box(add_one(args));
+                });
+                let event = &S::events().told;
+                let told = Told::<S> { id: event.install(handler.posted(QUEUE))?, of: PhantomData };
+                Ok(Box::new(move |times| told.raise(times)))
+            }),
             Self::long("install and remove", |stage| {
                 let installed = Installed::<S>::trusted(10)?;
                 let others = stage.meanwhile(|_| raise(&S::events().bare, BATCH));
@@ -170,6 +188,32 @@ fn at_random(count: u64) -> Vec<Args> {
 fn with_handlers<S: Stage>(count: usize) -> Result<Ready, InstallError> {
     let installed = Installed::<S>::trusted(count)?;
     Ok(Box::new(move |times| installed.raise(times)))
+}
+
+/// Room for a batch and more.
+const QUEUE: Posting = Posting { place: Place::Here, capacity: 2 * BATCH as usize, on_full: OnFull::Refuse };
+
+/// An asynchronous handler, which goes when this is dropped.
+struct Told<S: Stage> {
+    id: BindingId,
+    of: PhantomData<fn() -> S>,
+}
+
+impl<S: Stage> Told<S> {
+    fn raise(&self, times: u64) {
+        let args = black_box(&Args { key: 1, number: 1 });
+        for _ in 0..times {
+            if S::events().told.raise(args).is_err() {
+                unanswered();
+            }
+        }
+    }
+}
+
+impl<S: Stage> Drop for Told<S> {
+    fn drop(&mut self) {
+        S::events().told.remove(self.id).expect("nobody else knows the binding");
+    }
 }
 
 /// Bindings on the bare event that go when this is dropped.

@@ -27,18 +27,24 @@ pub fn run<K: Instrument>(kernel: &'static K, tell: &mut dyn FnMut(&Samples)) ->
     for case in Case::<K>::all() {
         let name = case.name;
         let ready = case.make(kernel).map_err(|error| format!("{name}: {error}"))?;
-        tell(&sample(kernel, name, case.batch, &ready));
+        tell(&sample(kernel, name, case.batch, &|times| ready(times), case.leaves_posts));
         drop(ready);
         kernel.settle();
     }
     kernel.load(SPINDLE)?;
-    let samples = sample(kernel, "spindle", BATCH, &|times| kernel.raise_hello_times(times));
+    let samples = sample(kernel, "spindle", BATCH, &|times| kernel.raise_hello_times(times), false);
     kernel.unload(SPINDLE)?;
     tell(&samples);
     Ok(())
 }
 
-fn sample<K: Instrument>(kernel: &K, case: &'static str, batch: u64, body: &dyn Fn(u64)) -> Samples {
+fn sample<K: Instrument>(
+    kernel: &K,
+    case: &'static str,
+    batch: u64,
+    body: &dyn Fn(u64),
+    leaves_posts: bool,
+) -> Samples {
     let mut thousandths = Vec::with_capacity(SAMPLES);
     let mut spent = 0;
     for at in 0..WARM_UP + SAMPLES {
@@ -46,6 +52,9 @@ fn sample<K: Instrument>(kernel: &K, case: &'static str, batch: u64, body: &dyn 
         body(batch);
         let ticks = kernel.ticks().wrapping_sub(begun);
         spent += ticks;
+        if leaves_posts {
+            kernel.rest();
+        }
         if at >= WARM_UP {
             thousandths.push(ticks * 1000 / batch);
         }

@@ -24,6 +24,8 @@ pub struct Events<P> {
     pub intrinsic: Tried<P>,
     /// Has none of its own; takes what a case installs.
     pub bare: Tried<P>,
+    /// Has nothing to answer; takes asynchronous handlers.
+    pub told: Event<Args, (), P>,
 }
 
 impl<P: Processor> Events<P> {
@@ -33,6 +35,7 @@ impl<P: Processor> Events<P> {
         Self {
             intrinsic: Event::new("Bench.Intrinsic", Some(add_one)),
             bare: Event::new("Bench.Bare", None).open(),
+            told: Event::new("Bench.Told", None).open(),
         }
     }
 }
@@ -71,6 +74,9 @@ pub trait Stage: Sync + 'static {
 
     /// Runs `body` over and over on other cores, if there are any, until the result is dropped.
     fn meanwhile(&'static self, body: fn(&'static Self)) -> Meanwhile;
+
+    /// Waits until what was posted is delivered. Nobody measures meanwhile.
+    fn rest(&self);
 
     /// Waits until what was retired is gone. Nobody measures meanwhile.
     fn settle(&self);
