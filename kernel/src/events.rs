@@ -1,14 +1,18 @@
 //! The kernel's events, each declared once and for all in the spindle's kit.
 
+mod guarded;
 #[cfg(feature = "ktest")]
 mod tests;
+pub mod watch;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use dispatcher::{
-    BindingId, Event, EventInfo, InstallError, RaiseError, epoch::MOST_CORES, handler::RawHandler,
+    BindingId, Event, EventInfo, InstallError, RaiseError, epoch::MOST_CORES, event::AnyEvent,
+    handler::RawHandler,
 };
-use spindle::demo::{Heard, Hello};
+pub use guarded::GUARDED;
+use spindle::demo::{Guarded, Heard, Hello};
 
 use crate::strands::Cpu;
 
@@ -19,7 +23,7 @@ pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>:
 pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear)).open();
 
 /// Every event, by its number less one: no number is zero.
-static EVENTS: [&dyn KernelEvent; 2] = [&HELLO, &HEARD];
+static EVENTS: [&dyn KernelEvent; 3] = [&HELLO, &GUARDED, &HEARD];
 
 /// How often `Demo.Heard` told of each core; a line for each.
 static HEARD_OF: [Count; MOST_CORES] = [const { Count(AtomicU64::new(0)) }; MOST_CORES];
@@ -65,9 +69,19 @@ pub fn raise_hello(number: u64, core: u32) -> Raised {
     HELLO.raise(&Hello { number, core }).into()
 }
 
+/// Raises `Demo.Guarded`.
+pub fn raise_guarded(number: u64, core: u32) -> Raised {
+    GUARDED.raise(&Guarded { number, core }).into()
+}
+
 /// The events that can be raised by hand.
 pub fn by_hand() -> impl Iterator<Item = (&'static str, ByHand)> {
-    [(HELLO.any().name(), raise_hello as ByHand)].into_iter()
+    [(HELLO.any().name(), raise_hello as ByHand), (GUARDED.any().name(), raise_guarded)].into_iter()
+}
+
+/// The owners of events take them into their care. Once, before anybody else can install on them.
+pub fn init() {
+    guarded::init();
 }
 
 /// All of them.
@@ -93,6 +107,10 @@ pub trait KernelEvent: Sync {
     fn signature(&self) -> &'static str;
     /// What both sides of an import must agree on.
     fn hash(&self) -> u64;
+    /// The fields of its arguments, each with its offset and its size in bytes; for people.
+    fn fields(&self) -> &'static [(&'static str, usize, usize)];
+    /// What there is to it apart from its types.
+    fn any(&self) -> &AnyEvent;
     /// What is installed.
     fn info(&self) -> EventInfo;
 
@@ -100,12 +118,28 @@ pub trait KernelEvent: Sync {
     ///
     /// # Safety
     ///
-    /// It has this event's types: its object imported the event by its hash.
+    /// It and its guards have this event's types: its object imported the event by its hash.
     ///
     /// # Errors
     ///
     /// See [`InstallError`].
     unsafe fn install(&self, handler: RawHandler) -> Result<BindingId, InstallError>;
+
+    /// Puts a spindle's handler in the place of another of that domain.
+    ///
+    /// # Safety
+    ///
+    /// As for [`install`](Self::install).
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`].
+    unsafe fn replace(
+        &self,
+        old: BindingId,
+        handler: RawHandler,
+        domain: u32,
+    ) -> Result<BindingId, InstallError>;
 
     /// Removes a binding of a domain.
     ///
@@ -113,6 +147,13 @@ pub trait KernelEvent: Sync {
     ///
     /// See [`InstallError`].
     fn remove(&self, binding: BindingId, domain: u32) -> Result<(), InstallError>;
+
+    /// Removes a binding of a domain, and waits until nobody runs it any more. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`InstallError`].
+    fn remove_drained(&self, binding: BindingId, domain: u32) -> Result<(), InstallError>;
 
     /// Removes all bindings of a domain.
     ///
@@ -131,6 +172,17 @@ pub trait KernelEvent: Sync {
     ///
     /// See [`RaiseError`].
     unsafe fn raise(&self, args: *const (), result: *mut ()) -> Result<(), RaiseError>;
+
+    /// Raises it asynchronously on a spindle's behalf.
+    ///
+    /// # Safety
+    ///
+    /// `args` points to its arguments.
+    ///
+    /// # Errors
+    ///
+    /// See [`RaiseError`].
+    unsafe fn post(&self, args: *const ()) -> Result<(), RaiseError>;
 }
 
 impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
@@ -146,6 +198,14 @@ impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
         E::HASH
     }
 
+    fn fields(&self) -> &'static [(&'static str, usize, usize)] {
+        E::FIELDS
+    }
+
+    fn any(&self) -> &AnyEvent {
+        Self::any(self)
+    }
+
     fn info(&self) -> EventInfo {
         self.any().info::<Cpu>()
     }
@@ -155,8 +215,22 @@ impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
         unsafe { self.install_raw(handler) }
     }
 
+    unsafe fn replace(
+        &self,
+        old: BindingId,
+        handler: RawHandler,
+        domain: u32,
+    ) -> Result<BindingId, InstallError> {
+        // SAFETY: passed on.
+        unsafe { self.replace_raw(old, handler, Some(domain)) }
+    }
+
     fn remove(&self, binding: BindingId, domain: u32) -> Result<(), InstallError> {
         self.remove_owned(binding, domain)
+    }
+
+    fn remove_drained(&self, binding: BindingId, domain: u32) -> Result<(), InstallError> {
+        self.remove_drained_owned(binding, domain)
     }
 
     fn remove_domain(&self, domain: u32) -> Result<usize, InstallError> {
@@ -169,5 +243,10 @@ impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
         // SAFETY: by the contract.
         unsafe { result.cast::<E::Result>().write(value) };
         Ok(())
+    }
+
+    unsafe fn post(&self, args: *const ()) -> Result<(), RaiseError> {
+        // SAFETY: by the contract.
+        Self::post(self, unsafe { &*args.cast::<E>() })
     }
 }

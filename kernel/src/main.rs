@@ -82,6 +82,7 @@ fn main_strand() {
     strands::housekeeper::start().expect("memory for the housekeeper");
     // From here on things can be posted.
     strands::workers::start().unwrap_or_else(|error| panic!("{error}"));
+    events::init();
     domains::start_undertaker().expect("memory for the undertaker");
 
     if let Some(name) = options.fault {

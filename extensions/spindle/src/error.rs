@@ -9,34 +9,41 @@ use core::fmt;
 pub enum Error {
     /// The import is bound to nothing (any more).
     Unbound = 1,
-    /// No memory, or past this domain's quota.
+    /// No memory, or past this domain's quota: give some back first.
     OutOfMemory = 2,
-    /// An argument makes no sense to the callee.
+    /// An argument makes no sense to the callee: see its documentation.
     BadArgument = 3,
-    /// The event has no handler, and none of its own.
+    /// No handler's conditions held, and the event has none of its own.
     NoHandler = 4,
-    /// The handler failed and was cut.
+    /// The handler failed and was cut; its domain goes.
     Cut = 5,
-    /// Too little stack is left to enter anybody's code.
+    /// Too little stack is left to enter anybody's code: call from less deep.
     OutOfStack = 6,
-    /// This domain is being retired.
+    /// This domain is being retired: return.
     Closed = 7,
-    /// No such binding: it may have been removed already.
+    /// No such binding of this spindle's on this event: it may have been removed already.
     UnknownBinding = 8,
-    /// A limit was reached: too many handlers, or more text than fits.
+    /// A limit was reached: too many handlers, too many conditions, or more text than fits.
     Limit = 9,
-    /// Must not be called here: not by a domain's code.
+    /// Must not be called here: a guard only looks, a bounded handler does not block, and nobody waits
+    /// for himself.
     Context = 10,
     /// The spindle's own procedures failed, for a reason of its own.
     Failed = 11,
-    /// The event's owner forbids it.
+    /// The event's owner forbids it; the kernel's log says by which rule.
     Denied = 12,
-    /// The wishes for an order among handlers contradict each other.
+    /// The wishes for an order among handlers contradict each other: drop one.
     Order = 13,
+    /// The queue of an asynchronous handler is full, or the event's: raise again when it has caught up.
+    Full = 14,
+    /// All handlers that were found are asynchronous: they will answer nobody.
+    Posted = 15,
+    /// The event takes no asynchronous raises.
+    NoQueue = 16,
 }
 
 impl Error {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::Unbound,
         Self::OutOfMemory,
         Self::BadArgument,
@@ -50,25 +57,31 @@ impl Error {
         Self::Failed,
         Self::Denied,
         Self::Order,
+        Self::Full,
+        Self::Posted,
+        Self::NoQueue,
     ];
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Unbound => "the import is bound to nothing",
-            Self::OutOfMemory => "no memory, or past the domain's quota",
-            Self::BadArgument => "an argument makes no sense to the callee",
-            Self::NoHandler => "the event has no handler",
-            Self::Cut => "the handler failed and was cut",
-            Self::OutOfStack => "too little stack is left to enter a handler",
-            Self::Closed => "the domain is being retired",
-            Self::UnknownBinding => "no such binding",
-            Self::Limit => "a limit was reached",
-            Self::Context => "must not be called here",
+            Self::Unbound => "the import is bound to nothing: its implementation is gone",
+            Self::OutOfMemory => "no memory, or past the domain's quota: give some back first",
+            Self::BadArgument => "an argument makes no sense to the callee: see its documentation",
+            Self::NoHandler => "no handler's conditions held, and the event has none of its own",
+            Self::Cut => "the handler failed and was cut: the kernel's log tells how",
+            Self::OutOfStack => "too little stack is left to enter a handler: call from less deep",
+            Self::Closed => "the domain is being retired: return",
+            Self::UnknownBinding => "no such binding of this spindle's: it may have been removed already",
+            Self::Limit => "a limit was reached: remove or shorten something first",
+            Self::Context => "must not be called here: guards only look, bounded handlers do not block",
             Self::Failed => "the spindle gave up",
-            Self::Denied => "the event's owner forbids it",
-            Self::Order => "the wishes for an order contradict each other",
+            Self::Denied => "the event's owner forbids it: the kernel's log says by which rule",
+            Self::Order => "the wishes for an order contradict each other: drop one",
+            Self::Full => "a queue is full: raise again when its handler has caught up",
+            Self::Posted => "its handlers are asynchronous: they will run, and answer nobody",
+            Self::NoQueue => "the event takes no asynchronous raises: raise it and wait",
         })
     }
 }

@@ -1,8 +1,5 @@
 //! Events, as a spindle sees them.
 
-extern crate alloc;
-
-use alloc::boxed::Box;
 use core::mem::MaybeUninit;
 
 use crate::{
@@ -25,6 +22,8 @@ pub unsafe trait Event: Plain {
     const NAME: &'static str;
     /// What both sides must agree on, for people.
     const SIGNATURE: &'static str;
+    /// Its fields in their order, each with its offset and its size in bytes; for people.
+    const FIELDS: &'static [(&'static str, usize, usize)];
     /// What both sides must agree on.
     const HASH: u64 = signature_hash(
         Self::SIGNATURE,
@@ -57,11 +56,13 @@ macro_rules! events {
             $(#[$attribute])*
             pub struct $name { $($(#[$field_attribute])* pub $field: $type),* }
         }
-        // SAFETY: all five are made from the one declaration.
+        // SAFETY: all six are made from the one declaration.
         unsafe impl $crate::Event for $name {
             type Result = $result;
             const NAME: &'static str = concat!($interface, ".", stringify!($name));
             const SIGNATURE: &'static str = stringify!(event { $($field: $type),* } -> $result);
+            const FIELDS: &'static [(&'static str, usize, usize)] =
+                &[$((stringify!($field), core::mem::offset_of!($name, $field), size_of::<$type>())),*];
 
             fn import() -> &'static $crate::interface::Import {
                 use $crate::interface::{Import, Kind};
@@ -79,51 +80,26 @@ macro_rules! events {
     )*};
 }
 
-/// A handler of this spindle that is installed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Binding {
-    event: usize,
-    number: u64,
-}
-
-/// Installs a handler; from the next raise on, on any core, it is called.
-///
-/// Cost: a new plan in the kernel, linear in the number of the event's handlers.
+/// Raises an event asynchronously: leaves a copy of the arguments, and a strand of the kernel's runs whatever
+/// is installed on it later. No result comes of it.
 ///
 /// # Errors
 ///
-/// [`Error::Limit`] if the event has too many handlers, [`Error::OutOfMemory`], [`Error::Closed`];
-/// nothing has changed then.
-pub fn install<E: Event, F: Fn(&E) -> E::Result + Send + Sync + 'static>(
-    handler: F,
-) -> Result<Binding, Error> {
-    let event = E::import().load();
-    let closure = Box::into_raw(Box::new(handler));
-    let code = call::<E, F> as *const () as usize;
-    let installed = crate::interfaces::dispatcher::install(event, code, closure.expose_provenance());
-    if installed.is_err() {
-        // SAFETY: the kernel did not take it, so it is ours still.
-        drop(unsafe { Box::from_raw(closure) });
-    }
-    installed.map(|number| Binding { event, number })
-}
-
-/// Removes a handler: no raise that begins after this returns calls it. One that began before may
-/// still be in it, so its closure stays until the spindle is unloaded.
-///
-/// # Errors
-///
-/// [`Error::UnknownBinding`] if it was removed before.
-pub fn remove(binding: Binding) -> Result<(), Error> {
-    crate::interfaces::dispatcher::remove(binding.event, binding.number)
+/// [`Error::NoQueue`] if the event's owner takes no such raises, [`Error::Full`] if too many wait;
+/// [`Error::Context`] in a guard.
+pub fn post<E: Event>(args: &E) -> Result<(), Error> {
+    let args = core::ptr::from_ref(args).expose_provenance();
+    crate::interfaces::dispatcher::post(E::import().load(), args)
 }
 
 /// Raises an event: runs whatever is installed on it, on this strand, and returns the result of the
-/// last that ran.
+/// last that ran, unless the event's owner merges them in another way.
 ///
 /// # Errors
 ///
-/// [`Error::NoHandler`], [`Error::Cut`] if the only handlers failed, [`Error::OutOfStack`].
+/// [`Error::NoHandler`], [`Error::Cut`] if the only handlers failed, [`Error::OutOfStack`]; of asynchronous
+/// handlers [`Error::Posted`] if there were no others, and [`Error::Full`] if one has no room;
+/// [`Error::Context`] in a guard, which only looks.
 pub fn raise<E: Event>(args: &E) -> Result<E::Result, Error> {
     let mut result = MaybeUninit::<E::Result>::uninit();
     let args = core::ptr::from_ref(args).expose_provenance();
@@ -132,20 +108,14 @@ pub fn raise<E: Event>(args: &E) -> Result<E::Result, Error> {
     Ok(unsafe { result.assume_init() })
 }
 
-/// The form in which the kernel calls handlers.
-///
-/// # Safety
-///
-/// `closure` points to the `F` that was installed, `args` to an `E`, `result` to room for a result.
-unsafe extern "C" fn call<E: Event, F: Fn(&E) -> E::Result>(
-    closure: *const (),
-    args: *const (),
-    result: *mut (),
-) {
-    // SAFETY: by the contract.
-    let handler = unsafe { &*closure.cast::<F>() };
-    // SAFETY: by the contract.
-    let args = unsafe { &*args.cast::<E>() };
-    // SAFETY: by the contract.
-    unsafe { result.cast::<E::Result>().write(handler(args)) }
+#[cfg(test)]
+mod tests {
+    use super::Event;
+
+    #[test]
+    fn fields_are_known_by_their_places() {
+        crate::events! { "Test": pub event Knock { pub door: u8, pub loudness: u32, pub is_late: bool } -> bool; }
+        let fields = [("door", 0, 1), ("loudness", 4, 4), ("is_late", 8, 1)];
+        assert_eq!(Knock::FIELDS, fields);
+    }
 }

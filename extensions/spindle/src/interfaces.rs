@@ -48,11 +48,22 @@ pub mod strand {
     }
 }
 
-/// An event to play with.
+/// Events to play with.
 pub mod demo {
     crate::events! { "Demo":
         /// `Demo.Hello`: the console's `raise Demo.Hello N` raises it N times on every core.
         pub event Hello {
+            /// Counts the raises of one core, from 0.
+            pub number: u64,
+            /// The core that raises.
+            pub core: u32,
+        } -> u64;
+
+        /// `Demo.Guarded`: as `Demo.Hello`, but it has an owner, the kernel, who lets others in on his
+        /// terms. He answers himself, with the number plus one; handlers of spindles are called for even
+        /// numbers only, run for at most 200 ms at a time, and none of them may be a
+        /// [`filter`](crate::filter). It takes asynchronous raises, 64 at a time.
+        pub event Guarded {
             /// Counts the raises of one core, from 0.
             pub number: u64,
             /// The core that raises.
@@ -68,21 +79,27 @@ pub mod demo {
     }
 }
 
-/// Raw forms of [`install`](crate::install), [`remove`](crate::remove) and [`raise`](crate::raise):
-/// pointers are sound only as those functions make them, so nobody else can call these.
+/// Raw forms of what [`Handler`](crate::Handler) and its like do: pointers are sound only as the kit makes
+/// them, so nobody else can call these.
 pub mod dispatcher {
     mod raw {
+        use crate::installation::Installation;
+
         crate::interface::interface! { "Dispatcher":
-            /// Installs code and closure on an event.
-            Install => install(event: usize, code: usize, closure: usize) -> u64;
+            /// Installs a handler, or puts it in the place of another.
+            Install => install(wanted: &Installation) -> u64;
             /// Removes a binding from an event.
             Remove => remove(event: usize, binding: u64);
+            /// Removes a binding from an event, and waits until nobody runs it any more.
+            RemoveDrained => remove_drained(event: usize, binding: u64);
             /// Raises an event.
             Raise => raise(event: usize, args: usize, result: usize);
+            /// Raises an event, and does not wait for what comes of it.
+            Post => post(event: usize, args: usize);
         }
     }
-    pub use raw::{Install, Raise, Remove};
-    pub(crate) use raw::{install, raise, remove};
+    pub use raw::{Install, Post, Raise, Remove, RemoveDrained};
+    pub(crate) use raw::{install, post, raise, remove, remove_drained};
 }
 
 /// The console's text; [`println!`](crate::println) formats for it.

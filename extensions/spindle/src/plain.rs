@@ -8,7 +8,7 @@ use crate::interface::signature_hash;
 ///
 /// # Safety
 ///
-/// The type is `repr(C)` or a number, and every field is plain.
+/// The type is `repr(C)` or a number, and every field is plain. All bytes zero are one of its values.
 pub unsafe trait Plain: Copy + Send + Sync + 'static {
     /// A hash of what it is made of, down to the numbers, whatever name it goes by: of two types that
     /// are spelled alike in two crates one may be an alias, and not every byte is a `bool`.
@@ -26,6 +26,11 @@ macro_rules! plain_numbers {
     };
 }
 plain_numbers!((), u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, bool);
+
+// SAFETY: as plain as what it consists of.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {
+    const SHAPE: u64 = signature_hash("[]", &[(T::SHAPE as usize, N)]);
+}
 
 /// Declares structures of plain data. The fields are checked to be plain themselves.
 ///

@@ -1,13 +1,13 @@
 //! What a domain is.
 
-use alloc::{string::String, sync::Arc};
+use alloc::{collections::BTreeMap, string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dispatcher::DomainState;
+use dispatcher::{DomainState, Processor};
 
 use crate::{
     memory::{DomainHeap, Image, domain_heap},
-    strands::Cpu,
+    strands::{Cpu, Strand},
 };
 
 /// What a domain's heap may claim, in bytes.
@@ -29,6 +29,8 @@ pub struct Domain {
     pub(super) has_failed: AtomicBool,
     /// Lines that it wrote to the console.
     pub(super) lines: AtomicU64,
+    /// The strands that sleep in `Strand.Sleep` for its code, by their numbers. A leaf among locks.
+    napping: spin::Mutex<BTreeMap<u64, Arc<Strand>>>,
 }
 
 impl Domain {
@@ -42,6 +44,7 @@ impl Domain {
             imports,
             has_failed: AtomicBool::new(false),
             lines: AtomicU64::new(0),
+            napping: spin::Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -87,6 +90,45 @@ impl Domain {
 
     pub(super) fn id(&self) -> u32 {
         self.state.id()
+    }
+
+    /// Lets the strand that runs its code sleep until `deadline_ns`, or until the domain is closed; may
+    /// return early. Says whether it is open still.
+    pub(super) fn nap_until(&self, deadline_ns: u64) -> bool {
+        let this = sched::current::<Cpu>();
+        let id = this.id();
+        Cpu::unpreempted(|| self.napping.lock().insert(id, this));
+        // Asked once it is in the list: whoever closes the domain wakes those in the list after that.
+        let is_open = self.is_open();
+        if is_open {
+            sched::block_until::<Cpu>(deadline_ns);
+        }
+        let awake = Cpu::unpreempted(|| {
+            let mut napping = self.napping.lock();
+            let awake = napping.remove(&id);
+            if napping.is_empty() {
+                // An emptied map keeps a node; a new one has none.
+                *napping = BTreeMap::new();
+            }
+            awake
+        });
+        drop(awake);
+        is_open && self.is_open()
+    }
+
+    /// Wakes all who sleep for its code, once it was closed.
+    pub(super) fn wake_all(&self) {
+        let next = |last: Option<u64>| {
+            let after = last.map_or(0, |last| last + 1);
+            Cpu::unpreempted(|| {
+                self.napping.lock().range(after..).next().map(|(id, strand)| (*id, strand.clone()))
+            })
+        };
+        let mut last = None;
+        while let Some((id, strand)) = next(last) {
+            sched::unblock(&strand);
+            last = Some(id);
+        }
     }
 
     /// Does the address lie in its image?

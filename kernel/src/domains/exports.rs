@@ -31,7 +31,7 @@ impl Export {
 }
 
 /// The kernel's side of each interface. The types are checked against the declarations right here.
-fn exports() -> [Export; 12] {
+fn exports() -> [Export; 14] {
     [
         Export::of(text::Write, procedures::write),
         Export::of(clock::Now, procedures::now),
@@ -39,9 +39,11 @@ fn exports() -> [Export; 12] {
         Export::of(processor::Cores, procedures::cores),
         Export::of(strand::Sleep, procedures::sleep),
         Export::of(strand::Yield, procedures::yield_now),
-        Export::of(dispatcher::Install, procedures::install),
-        Export::of(dispatcher::Remove, procedures::remove),
-        Export::of(dispatcher::Raise, procedures::raise),
+        Export::of(dispatcher::Install, procedures::dispatch::install),
+        Export::of(dispatcher::Remove, procedures::dispatch::remove),
+        Export::of(dispatcher::RemoveDrained, procedures::dispatch::remove_drained),
+        Export::of(dispatcher::Raise, procedures::dispatch::raise),
+        Export::of(dispatcher::Post, procedures::dispatch::post),
         Export::of(domain::Allocate, procedures::allocate),
         Export::of(domain::Free, procedures::free),
         Export::of(domain::Panic, procedures::panic),

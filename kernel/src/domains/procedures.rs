@@ -4,6 +4,10 @@
 //! They run on the spindle's strand, interrupts on, no lock held, and are trusted: a cut never hits
 //! them. Words that stand for pointers come from the kit's own code, which no safe code can reach
 //! around; what can be checked of them is checked all the same.
+//!
+//! Those of the interface `Dispatcher` are in [`dispatch`].
+
+pub mod dispatch;
 
 use core::{
     alloc::Layout,
@@ -12,11 +16,7 @@ use core::{
     sync::atomic::Ordering,
 };
 
-use dispatcher::{
-    BindingId, InstallError, Processor, RaiseError, context,
-    handler::{Code, RawHandler},
-    post::MailboxError,
-};
+use dispatcher::{Processor, context};
 use sched::Machine;
 use spindle::{Error, Status, plain::Text};
 
@@ -24,10 +24,7 @@ use super::{
     domain::{Domain, with_running},
     failure,
 };
-use crate::{cores::words, events, println, strands::Cpu};
-
-/// The longest that a sleeper does not look whether its domain is being retired, in nanoseconds.
-const LONGEST_NAP_NS: u64 = 20_000_000;
+use crate::{cores::words, println, strands::Cpu};
 
 /// Stack that the core finds when a domain calls it, in bytes; where less is left it does nothing, or
 /// it would overflow in the caller's place, and that ends the machine.
@@ -102,16 +99,16 @@ pub extern "C" fn sleep(nanoseconds: u64) -> Status {
     }
     let deadline = Cpu::now_ns().saturating_add(nanoseconds);
     loop {
-        failure::cut_the_dead();
-        let now = Cpu::now_ns();
-        if now >= deadline {
+        if Cpu::now_ns() >= deadline {
             return Status::OK;
         }
         // Sleeping is a point at which a domain that is being retired gets its strands back.
-        match with_running(Domain::is_open) {
+        let is_open = with_running(|domain| domain.nap_until(deadline));
+        failure::cut_the_dead();
+        match is_open {
             None => return Err(Error::Context).into(),
             Some(false) => return Err(Error::Closed).into(),
-            Some(true) => sched::block_until::<Cpu>(deadline.min(now + LONGEST_NAP_NS)),
+            Some(true) => {}
         }
     }
 }
@@ -128,74 +125,14 @@ pub extern "C" fn yield_now() -> Status {
     Status::OK
 }
 
-pub extern "C" fn install(event: usize, code: usize, closure: usize, result: *mut u64) -> Status {
-    answer(result, |domain| {
-        context::might_raise::<Cpu>().map_err(|_| Error::Context)?;
-        let event = events::by_number(event).ok_or(Error::Unbound)?;
-        if !domain.has(code) {
-            return Err(Error::BadArgument);
-        }
-        // SAFETY: it lies in the caller's image, and the kit made it from a handler's code.
-        let code = unsafe { core::mem::transmute::<usize, Code>(code) };
-        let closure = ptr::with_exposed_provenance(closure);
-        // SAFETY: image and closure stay until the domain was retired, which closes it, removes its
-        // handlers and waits for a grace period and for sleepers first.
-        let handler = unsafe { RawHandler::foreign(code, closure, domain.state.clone()) };
-        // SAFETY: the number came with an import of the event's hash, so the types are the event's.
-        unsafe { event.install(handler) }.map(BindingId::number).map_err(refused)
-    })
-}
-
-pub extern "C" fn remove(event: usize, binding: u64) -> Status {
-    run(|domain| {
-        context::might_raise::<Cpu>().map_err(|_| Error::Context)?;
-        let event = events::by_number(event).ok_or(Error::Unbound)?;
-        event.remove(BindingId::from_number(binding), domain.id()).map_err(refused)
-    })
-    .into()
-}
-
-fn refused(error: InstallError) -> Error {
-    match error {
-        InstallError::TooMany | InstallError::Quota => Error::Limit,
-        InstallError::OutOfMemory | InstallError::Mailbox(MailboxError::OutOfMemory) => Error::OutOfMemory,
-        InstallError::Closed => Error::Closed,
-        InstallError::Unknown | InstallError::NoNeighbour(_) => Error::UnknownBinding,
-        InstallError::Cycle => Error::Order,
-        InstallError::BadKey | InstallError::Mailbox(_) | InstallError::PostedFilter => Error::BadArgument,
-        InstallError::TakesPosts => Error::Limit,
-        InstallError::Denied(_) => Error::Denied,
-        InstallError::WouldWaitForItself | InstallError::MustNotBlock => Error::Context,
-    }
-}
-
-pub extern "C" fn raise(event: usize, args: usize, result: usize) -> Status {
-    if let Err(error) = enter() {
-        return Err(error).into();
-    }
-    let Some(event) = events::by_number(event) else {
-        return Status::UNBOUND;
-    };
-    if context::might_raise::<Cpu>().is_err() {
-        return Err(Error::Context).into();
-    }
-    let (args, result) = (ptr::with_exposed_provenance(args), ptr::with_exposed_provenance_mut(result));
-    // SAFETY: the kit passes the event's own types, as for `install`.
-    let raised = unsafe { event.raise(args, result) };
-    // Its time may have run out meanwhile, or it failed elsewhere.
-    failure::cut_the_dead();
-    raised
-        .map_err(|error| match error {
-            RaiseError::NoHandler | RaiseError::Posted | RaiseError::NoQueue => Error::NoHandler,
-            RaiseError::QueueFull => Error::Limit,
-            RaiseError::Cut => Error::Cut,
-            RaiseError::OutOfStack => Error::OutOfStack,
-        })
-        .into()
+/// A guard only looks: it raises nothing, changes nothing, and takes no memory.
+fn may_do_more_than_look() -> Result<(), Error> {
+    context::might_raise::<Cpu>().map_err(|_| Error::Context)
 }
 
 pub extern "C" fn allocate(size: usize, align: usize, result: *mut usize) -> Status {
     answer(result, |domain| {
+        may_do_more_than_look()?;
         let layout = Layout::from_size_align(size, align).map_err(|_| Error::BadArgument)?;
         let block = domain.heap.allocate(layout).map_err(|_| Error::OutOfMemory)?;
         Ok(block.as_ptr().expose_provenance())

@@ -2,7 +2,7 @@
 //!
 //! Retiring goes by steps, each of which makes the next one safe:
 //!
-//! 1. the domain is closed: no landing lets anybody in;
+//! 1. the domain is closed: no landing lets anybody in, and who sleeps for its code is woken;
 //! 2. its handlers leave every plan: no new raise finds them;
 //! 3. a grace period passes: no raise that could have found them is still going on, except asleep;
 //! 4. the last sleeper leaves: nothing of it is on any stack;
@@ -60,6 +60,7 @@ pub fn unload(name: &str) -> Result<(), UnloadError> {
 pub(super) fn retire(name: &str) {
     let Some(domain) = table::by_name(name) else { return };
     domain.state.close();
+    domain.wake_all();
     for event in events::all() {
         // There may be no memory for the plan without them; there will be.
         while let Err(error) = event.remove_domain(domain.id()) {

@@ -1,6 +1,9 @@
 //! Tests of domains in the booted kernel: spindles come and go, good ones and bad ones, and each time
 //! all counts are what they were. Those that misbehave stand in `stress/`, a folder for each.
 
+mod crowd;
+mod dispatch;
+
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -1,0 +1,103 @@
+//! Watching an event: one at a time may, since watching begins with counts of its own.
+
+#[cfg(feature = "ktest")]
+mod tests;
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{fmt, ptr};
+
+use dispatcher::{
+    InstallError, Processor,
+    event::AnyEvent,
+    observe::{Observation, Seen},
+};
+use sched::Machine;
+
+use crate::strands::{Cpu, Mutex};
+
+/// The events that somebody watches. Also what takes turns: whoever begins or ends holds it throughout.
+static WATCHED: Mutex<Vec<&'static AnyEvent>> = Mutex::new(Vec::new());
+
+/// An event that is watched, until this is dropped.
+pub struct Watch {
+    event: &'static AnyEvent,
+    observation: Arc<Observation>,
+    since_ns: u64,
+}
+
+/// Why an event cannot be watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WatchError {
+    /// Somebody else does.
+    Busy(&'static str),
+    /// No memory for the counters.
+    OutOfMemory,
+    /// The event's reason.
+    Event(InstallError),
+}
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(name) => {
+                write!(out, "{name} is watched already, and two would share their counts: let the other end")
+            }
+            Self::OutOfMemory => out.write_str("no memory for the counters: unload a spindle"),
+            Self::Event(error) => error.fmt(out),
+        }
+    }
+}
+
+impl core::error::Error for WatchError {}
+
+impl Watch {
+    /// Begins. Raises that begin from now on are counted. Cost: a new plan, and some 2 KiB for each core.
+    /// On a strand, since it may wait.
+    ///
+    /// # Errors
+    ///
+    /// See [`WatchError`]; the event is as it was.
+    pub fn begin(event: &'static AnyEvent) -> Result<Self, WatchError> {
+        let mut watched = WATCHED.lock();
+        if watched.iter().any(|other| ptr::eq(*other, event)) {
+            return Err(WatchError::Busy(event.name()));
+        }
+        watched.try_reserve(1).map_err(|_| WatchError::OutOfMemory)?;
+        let cores = Cpu::scheduler().cores().map(|core| core.id() + 1).max().unwrap_or(1);
+        let observation = event.observe::<Cpu>(cores).map_err(WatchError::Event)?;
+        watched.push(event);
+        Ok(Self { event, observation, since_ns: Cpu::now_ns() })
+    }
+
+    /// What has been seen: for each core, by its number.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.observation.seen().collect()
+    }
+
+    /// How often it was raised, as far as those raises are over.
+    pub fn raises(&self) -> u64 {
+        self.observation.seen().map(|seen| seen.raises).sum()
+    }
+
+    /// The raises one by one.
+    pub fn observation(&self) -> &Observation {
+        &self.observation
+    }
+
+    /// For how long it has been watched.
+    pub fn elapsed_ns(&self) -> u64 {
+        Cpu::now_ns() - self.since_ns
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = WATCHED.lock();
+        if let Err(error) = self.event.unobserve::<Cpu>() {
+            // It goes on to count, in memory that stays; the next to watch it replaces that.
+            ::log::error!("{} is watched still, and slower for it: {error}", self.event.name());
+        }
+        watched.retain(|other| !ptr::eq(*other, self.event));
+        watched.shrink_to_fit();
+    }
+}
