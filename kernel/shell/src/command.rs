@@ -2,11 +2,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::nearest::nearest;
 use crate::script::{self, Statement};
-use crate::{Arguments, CommandError, Completer, Completion, ScriptError, builtin};
+use crate::{Arguments, CommandError, Completer, Completion, Output, ScriptError, builtin};
 
 /// A command, over the context `C` on which it works.
 pub struct Command<C> {
@@ -37,7 +36,7 @@ pub struct Call<'c, C> {
     pub arguments: Arguments<'c>,
     /// Where its output goes. Errors of it are to be passed on (`?`): the reader has quit. So a command does
     /// its work before it tells of it, or the work is cut short, too.
-    pub out: &'c mut dyn fmt::Write,
+    pub out: &'c mut dyn Output,
 }
 
 /// What a command is given that shall complete its next argument.
@@ -103,21 +102,11 @@ impl<C> Commands<C> {
     /// # Errors
     ///
     /// The first command that fails, or the reason why none was run.
-    pub fn run_script(
-        &self,
-        text: &str,
-        context: &mut C,
-        out: &mut dyn fmt::Write,
-    ) -> Result<(), ScriptError> {
+    pub fn run_script(&self, text: &str, context: &mut C, out: &mut dyn Output) -> Result<(), ScriptError> {
         script::split(text)?.iter().try_for_each(|statement| self.run(statement, context, out))
     }
 
-    fn run(
-        &self,
-        statement: &Statement,
-        context: &mut C,
-        out: &mut dyn fmt::Write,
-    ) -> Result<(), ScriptError> {
+    fn run(&self, statement: &Statement, context: &mut C, out: &mut dyn Output) -> Result<(), ScriptError> {
         let Some((name, words)) = statement.words.split_first() else { return Ok(()) };
         let command = self.find(name).ok_or_else(|| ScriptError::Unknown {
             name: name.clone(),

@@ -39,6 +39,9 @@ impl Default for Size {
 /// Each byte of the terminal's answer must come within this time: enough for one far away.
 const ANSWER_MS: u32 = 300;
 
+/// As many keys are kept for later while nobody reads them.
+const TYPED_AHEAD: usize = 1024;
+
 /// Go as far down and right as possible, say where that is, come back.
 const ASK_SIZE: &[u8] = b"\x1b7\x1b[999;999H\x1b[6n\x1b8";
 
@@ -101,6 +104,35 @@ impl<T: Terminal> Console<T> {
                 None => self.decoder.feed(self.terminal.read_byte()?),
             }
         }
+    }
+
+    /// Waits for a key, for at most so long: does it say that it is enough? That is Ctrl-C, or `q` before any
+    /// other key; the others are kept for whoever reads next, as long as there is room.
+    pub(crate) fn wait_for_end(&mut self, at_most_ms: u32) -> bool {
+        if self.takes_end() {
+            return true;
+        }
+        if let Some(byte) = self.terminal.read_byte_within(at_most_ms) {
+            self.decoder.feed(byte);
+        }
+        while let Some(key) = self.decoder.next() {
+            // The one that ends it finds room always.
+            let is_kept = self.typed_ahead.len() < TYPED_AHEAD || key == Key::Control('c');
+            if !self.take_answer(key) && is_kept {
+                self.typed_ahead.push_back(key);
+            }
+        }
+        self.takes_end()
+    }
+
+    /// Takes the key that says that it is enough, if it came. As at the prompt, Ctrl-C takes back what was
+    /// typed before it, too.
+    fn takes_end(&mut self) -> bool {
+        let end = match self.typed_ahead.front() {
+            Some(Key::Char('q' | 'Q')) => Some(0),
+            _ => self.typed_ahead.iter().rposition(|key| *key == Key::Control('c')),
+        };
+        end.map(|end| self.typed_ahead.drain(..=end)).is_some()
     }
 
     fn take_answer(&mut self, key: Key) -> bool {

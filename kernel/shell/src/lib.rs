@@ -7,7 +7,7 @@
 //! - [`script`] splits a line into commands and their words.
 //! - [`Commands`] finds, runs, explains and completes commands; [`Arguments`] hands them their words.
 //! - [`Pager`] shows long output a screen at a time.
-//! - [`table`] and [`units`] make output that people can read.
+//! - [`table`], [`units`] and [`histogram`] make output that people can read; an [`Output`] is where it goes.
 //! - [`interact`] is all of this together: a console until its input ends.
 //!
 //! ```
@@ -80,8 +80,10 @@ mod interact;
 mod keys;
 mod line;
 mod nearest;
+mod output;
 mod pager;
 
+pub mod histogram;
 pub mod script;
 pub mod table;
 pub mod units;
@@ -93,4 +95,6 @@ pub use editor::{Completer, Completion, Editor, ReadError};
 pub use error::{CommandError, ScriptError};
 pub use interact::interact;
 pub use keys::Key;
+pub use nearest::suggestion;
+pub use output::Output;
 pub use pager::Pager;

@@ -1,5 +1,7 @@
 //! Finding what was meant.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The names that are nearest to a mistyped one, nearest first, at most three; those that are too far are
@@ -14,6 +16,20 @@ pub(crate) fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> 
         .collect();
     found.sort_unstable();
     found.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// What to add to the error about a name that is none: `; did you mean `load`?`, or nothing where no name is
+/// near.
+///
+/// ```
+/// let there = ["Demo.Hello", "Demo.Heard"];
+/// assert_eq!(shell::suggestion("demo.helo", there), "; did you mean `Demo.Hello`?");
+/// assert_eq!(shell::suggestion("Trap.PageFault", there), "");
+/// ```
+pub fn suggestion<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(typed, names.into_iter())
+        .first()
+        .map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }
 
 /// How many signs must be put in, taken out, replaced, or swapped with their neighbour ("optimal string

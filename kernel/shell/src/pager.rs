@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use crate::console::{Console, Terminal};
 use crate::keys::Key;
+use crate::output::Output;
 
 const QUESTION: &str = "-- more (space, enter, q) --";
 
@@ -91,6 +92,18 @@ impl<'c, T: Terminal> Pager<'c, T> {
             self.console.write_raw("\r\x1b[K");
             return if self.is_stopped { Err(fmt::Error) } else { Ok(()) };
         }
+    }
+}
+
+impl<T: Terminal> Output for Pager<'_, T> {
+    fn has_reader(&self) -> bool {
+        !self.is_stopped
+    }
+
+    /// What was written before was seen as it came: the screen counts as empty again.
+    fn wait(&mut self, at_most_ms: u32) -> bool {
+        self.rows_left = self.screen();
+        self.is_stopped || self.console.wait_for_end(at_most_ms)
     }
 }
 

@@ -111,7 +111,8 @@ pub(crate) fn split_unfinished(text: &str) -> Option<Unfinished> {
 }
 
 /// A word so that [`split`] gives it back as it is.
-pub(crate) fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let is_plain = |sign: char| !sign.is_whitespace() && !matches!(sign, '"' | '\\' | ';');
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.into();

@@ -44,7 +44,27 @@ fn commands() -> Commands<Machine> {
         run: count,
         complete: shell::no_completion,
     });
+    commands.add(Command {
+        name: "follow",
+        summary: "follow what goes on",
+        usage: "follow",
+        example: "follow",
+        help: "Shows a line and waits, eight times or until a key ends it.",
+        run: follow,
+        complete: shell::no_completion,
+    });
     commands
+}
+
+fn follow(call: &mut Call<Machine>) -> Result<(), CommandError> {
+    for number in 1..=8 {
+        writeln!(call.out, "look {number}")?;
+        if call.out.wait(10) {
+            writeln!(call.out, "ended")?;
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn count(call: &mut Call<Machine>) -> Result<(), CommandError> {
@@ -121,6 +141,7 @@ fn help() {
 command         what it does
 count TO        count
 echo [WORD]...  show its arguments
+follow          follow what goes on
 help [COMMAND]  list all commands, or explain one
 load NAME       load a spindle
 
@@ -149,7 +170,7 @@ fn completion_knows_commands_and_arguments() {
     };
     let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
     assert_eq!(complete("l"), (0, words(&["load"])));
-    assert_eq!(complete(""), (0, words(&["count", "echo", "help", "load"])));
+    assert_eq!(complete(""), (0, words(&["count", "echo", "follow", "help", "load"])));
     assert_eq!(complete("echo ö; load gr"), (13, words(&["greeter", "grinder"])));
     assert_eq!(complete("load m"), (5, words(&["\"my spindle\""])));
     assert_eq!(complete("load \"my s"), (5, words(&["\"my spindle\""])));
@@ -274,4 +295,33 @@ fn rows_that_wrap_count_as_what_they_take() {
     let keys = format!("echo {word}; echo {word}; echo {word}\rq\x04");
     let rows = session(6, &keys);
     assert_eq!(rows, ["x", &word[1..], "x", &word[1..], "whorl>"]);
+}
+
+#[test]
+fn what_goes_on_is_followed_without_questions_until_a_key_ends_it() {
+    // More lines than the screen has: each was there to be seen.
+    assert_eq!(session(6, "follow\r"), ["look 5", "look 6", "look 7", "look 8", "whorl>"]);
+    assert_eq!(session(24, "follow\rq"), ["whorl> follow", "look 1", "ended", "whorl>"]);
+    assert_eq!(session(24, "follow\rx\x03"), ["whorl> follow", "look 1", "ended", "whorl>"]);
+    // Keys that come while it waits, one a look.
+    let followed = |keys: &str| {
+        let mut console = Console::new(Screen::new(24, 40, keys));
+        let mut out = shell::Pager::new(&mut console);
+        commands().run_script("follow", &mut Machine::default(), &mut out).unwrap();
+        console.terminal().rows().join(" ")
+    };
+    assert_eq!(followed("q"), "look 1 ended");
+    assert_eq!(followed("xy\x03"), "look 1 look 2 look 3 ended");
+    assert_eq!(
+        followed("xqQ").lines().last(),
+        Some("look 1 look 2 look 3 look 4 look 5 look 6 look 7 look 8")
+    );
+    // Nobody is there to end it, so it runs to its end.
+    assert_eq!(run("follow").1.lines().count(), 8);
+}
+
+#[test]
+fn keys_that_do_not_end_what_goes_on_are_kept() {
+    let rows = session(24, "follow\recho q\r");
+    assert_eq!(rows[rows.len() - 3..], ["whorl> echo q", "q", "whorl>"]);
 }

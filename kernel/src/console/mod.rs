@@ -3,14 +3,14 @@
 //! - [`terminal`]: the serial line, as the shell wants it.
 //! - [`commands`]: what can be said.
 
-mod commands;
+pub mod commands;
 mod terminal;
 
 use core::fmt::Write;
 
-use shell::{Console, Terminal};
+use shell::{Console, Output, Terminal};
 
-use crate::{exit, println};
+use crate::{exit, println, strands::Cpu};
 
 use terminal::Serial;
 
@@ -40,8 +40,19 @@ pub fn serve() -> ! {
     exit::exit(exit::Code::Success)
 }
 
-/// Output of a script: as it comes, without paging.
+/// Output of a script: as it comes, without paging, and nobody to press a key.
 struct Plain;
+
+impl Output for Plain {
+    fn has_reader(&self) -> bool {
+        false
+    }
+
+    fn wait(&mut self, at_most_ms: u32) -> bool {
+        sched::sleep_ns::<Cpu>(u64::from(at_most_ms) * 1_000_000);
+        false
+    }
+}
 
 impl Write for Plain {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {

@@ -1,13 +1,17 @@
 //! The console's commands, a file for each subject.
 
+mod background;
 mod bench;
 mod cores;
 mod domains;
+pub mod event;
 mod events;
 mod machine;
 mod memory;
+mod raise;
 mod storm;
 mod strands;
+mod trace;
 
 use shell::Commands;
 
@@ -20,7 +24,11 @@ pub fn all() -> Commands<Kernel> {
         .add(cores::CORES)
         .add(strands::STRANDS)
         .add(events::EVENTS)
-        .add(events::RAISE)
+        .add(event::EVENT)
+        .add(trace::TRACE)
+        .add(raise::RAISE)
+        .add(background::BACKGROUND)
+        .add(background::WAIT)
         .add(domains::DOMAINS)
         .add(domains::LOAD)
         .add(domains::UNLOAD)
