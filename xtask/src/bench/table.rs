@@ -53,6 +53,7 @@ const ROWS: &[Row] = &[
     ),
     row("one handler of a spindle (Demo.Hello)", "spindle", &[Goal::Instructions(36.0)], ""),
     row("one handler behind a true key guard", "guarded", &[Goal::Ratio(3.0)], "3.7 (2.3 inlined)"),
+    row("one asynchronous handler, for the raiser", "posted", &[Goal::Ratio(15.0)], ""),
     row("2 unguarded handlers", "2 handlers", &[], ""),
     row("5 unguarded handlers", "5 handlers", &[], "6.3 (1995)"),
     row("10 unguarded handlers", "10 handlers", &[], "11 (1995)"),

@@ -27,6 +27,8 @@ const MIRI: &[(&str, &[&str], bool)] = &[
 const LOOM: &[&[&str]] = &[
     &["--package", "dispatcher", "--package", "sched", "--test", "loom"],
     &["--package", "dispatcher", "--test", "loom_post"],
+    &["--package", "dispatcher", "--test", "loom_plans"],
+    &["--package", "dispatcher", "--test", "loom_observe"],
     &["--package", "smp", "--lib"],
 ];
 

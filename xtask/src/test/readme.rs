@@ -1,4 +1,4 @@
-//! The README as tests. Its `rust` blocks are lines of the greeter, which is built. Its sessions are run: each
+//! The README as tests. Its `rust` blocks are lines of two spindles, which are built. Its sessions are run: each
 //! `$ cargo xtask run ... -c "..."` in a `console` block, and every line that stands below must be said. Numbers may
 //! differ, and so may the order of lines, since cores share the console.
 

@@ -44,15 +44,18 @@ pub fn run(workspace: &Workspace, qemu: &Path, options: &Options, report: &mut R
     read_me(workspace, options, report)
 }
 
-/// What the README claims: its spindle is the greeter as it is, and its sessions go as it shows.
+/// What the README claims: its spindles are the greeter and the doorman as they are, and its sessions go as it shows.
 fn read_me(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     let sessions = readme::sessions(&readme);
     if options.takes("readme-spindle") {
         judge("readme-spindle", options, report, || {
-            let source = files::read_text(&workspace.root.join("extensions/greeter/src/lib.rs"))?;
+            let mut source = String::new();
+            for name in ["greeter", "doorman"] {
+                source += &files::read_text(&workspace.root.join(format!("extensions/{name}/src/lib.rs")))?;
+            }
             let problem = match readme::strange_line(&readme, &source) {
-                Some(line) => Some(format!("the README shows what the greeter does not say: {line:?}")),
+                Some(line) => Some(format!("the README shows what neither spindle says: {line:?}")),
                 None if readme::rust_lines(&readme).next().is_none() => {
                     Some("the README shows no spindle".into())
                 }
