@@ -5,7 +5,7 @@ mod crowd;
 mod dispatch;
 
 use alloc::{format, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dispatcher::Processor;
 use dispatcher::{Handler, RaiseError};
@@ -375,15 +375,30 @@ fn unloading_waits_for_who_computes() {
     let before = Level::settled();
     let domain = loaded("spins");
     let cores = core_count();
-    let spinners: Vec<_> =
-        (0..2 * cores).map(|index| raise_inside(index % cores, 60, |got| got == 61)).collect();
+    let computed = Arc::new(AtomicUsize::new(0));
+    let spinner = |index: usize| {
+        let computed = computed.clone();
+        guarded(on(index % cores), move || match hello(60) {
+            Ok(got) => {
+                assert_eq!(got, 61);
+                computed.fetch_add(1, Ordering::Relaxed);
+            }
+            // Its turn came too late.
+            Err(error) => assert_eq!(error, RaiseError::NoHandler),
+        })
+    };
+    let spinners: Vec<_> = (0..2 * cores).map(spinner).collect();
     let is_running = |handle: &Handle| matches!(handle.strand().state(), State::Running | State::Runnable);
+    // Computing takes more than anything before it.
     wait_until("they compute", || {
-        spinners.iter().all(|spinner| spinner.strand().run_ns() > 0 || !is_running(spinner))
+        spinners.iter().all(|spinner| spinner.strand().run_ns() > 1_000_000 || !is_running(spinner))
     });
     drop(domain);
     assert_eq!(unload("spins"), Ok(()));
     spinners.into_iter().for_each(Handle::join);
+    assert!(computed.load(Ordering::Relaxed) >= cores, "whoever computes is waited for");
+    // It counts among the heap's bytes.
+    drop(computed);
     assert_eq!(Level::settled(), before);
 }
 
@@ -470,8 +485,11 @@ fn a_domain_that_fails_does_not_disturb_raisers() {
     };
     let raisers: Vec<_> = (0..core_count()).map(raise).collect();
     for _ in 0..3 {
-        loaded("panics");
-        wait_for_funerals();
+        // A raiser may come before its start procedure has returned, which then goes no further either.
+        match load("panics") {
+            Ok(_) | Err(LoadError::Failed) => wait_for_funerals(),
+            Err(error) => panic!("panics: {error}"),
+        }
     }
     is_over.store(true, Ordering::Relaxed);
     raisers.into_iter().for_each(Handle::join);
