@@ -7,7 +7,8 @@
 //! The parts, in the order in which a reader needs them:
 //!
 //! - [`machine`]: what must be supplied.
-//! - [`strand`]: what a strand is; [`spawn`]: how one is made, joined and ended.
+//! - [`strand`]: what a strand is; [`attributes`]: how urgent it is, and where it may run; [`change`]: how
+//!   that changes while it lives; [`spawn`]: how one is made, joined and ended.
 //! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
@@ -16,7 +17,7 @@
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
 //! - [`mutex`]: a lock that its waiters sleep on.
-//! - `token` and `hail`: the words by which strands and cores are called, model-checked.
+//! - `token`, `hail` and `spot`: the words by which strands and cores are called and found, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
 //!
 //! # Locks
@@ -39,6 +40,8 @@ extern crate alloc;
 #[cfg(feature = "host")]
 extern crate std;
 
+pub mod attributes;
+pub mod change;
 pub mod core;
 pub mod fifo;
 mod hail;
@@ -52,6 +55,7 @@ pub mod queue;
 mod roll;
 pub mod scheduler;
 pub mod spawn;
+mod spot;
 pub mod strand;
 pub mod switch;
 pub mod timers;
@@ -60,6 +64,7 @@ pub mod wait;
 pub mod workers;
 
 pub use crate::{
+    change::{AffinityError, lend, set_affinity, set_priority, take_back},
     core::Core,
     idle::run_idle,
     machine::Machine,

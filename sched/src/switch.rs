@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use dispatcher::Departure;
 
 use crate::{
-    core::{Core, QUANTUM_NS, TICK_NS},
+    core::{Core, TICK_NS},
     machine::Machine,
     strand::{Priority, State, Strand},
 };
@@ -47,9 +47,11 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
-    let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.current.priority;
+    // One that may not run here any more leaves in any case.
+    let must_go = !is_going_on || is_idle || !local.current.affinity().has(core.id());
+    let is_worth_it = |highest: Priority| must_go || highest >= local.current.priority();
     let has_next = queue.highest().is_some_and(is_worth_it);
-    if !has_next && is_going_on {
+    if !has_next && (is_idle || !must_go) {
         drop(queue);
         begin_slice(core, M::now_ns());
         return;
@@ -71,16 +73,12 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     local.must_repin = false;
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
-    core.note_level(next.as_ref().map(|next| next.priority));
+    core.note_level(next.as_ref().map(|next| next.priority()));
     drop(queue);
     let next = next.unwrap_or_else(|| local.idle.clone());
-    let load = {
-        next.core.store(core.id(), Ordering::Relaxed);
-        next.set_state(State::Running);
-        // SAFETY: the next strand was taken from the queue, or is this core's idle strand, so it does
-        // not run and nobody else switches to it.
-        unsafe { next.saved.get() }.stack_pointer
-    };
+    // SAFETY: the next strand was taken from the queue, or is this core's idle strand, so it does
+    // not run and nobody else switches to it.
+    let load = unsafe { next.saved.get() }.stack_pointer;
     let this = core::mem::replace(&mut local.current, next);
     this.run_ns.fetch_add(now.saturating_sub(local.since), Ordering::Relaxed);
     local.since = now;
@@ -104,8 +102,9 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
 }
 
 fn begin_slice<M: Machine>(core: &Core<M>, now: u64) {
-    // SAFETY: on this core, masked; the reference ends with the statement.
-    unsafe { core.local() }.slice_end = now + QUANTUM_NS;
+    // SAFETY: on this core, masked; used no more before `arm`.
+    let local = unsafe { core.local() };
+    local.slice_end = now + local.current.priority().quantum_ns();
     core.arm();
 }
 
@@ -127,8 +126,15 @@ pub(crate) fn finish<M: Machine>() {
             // SAFETY: it does not run, and is on no queue yet.
             let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
             let is_low = is_inside && local.dispatcher.is_pool_low();
-            core.queue.lock().push(strand);
-            core.look_again();
+            let (priority, affinity) = (strand.priority(), strand.affinity());
+            if priority > Priority::NORMAL || !affinity.has(core.id()) {
+                // It may have another core at once, or must.
+                scheduler.enqueue(strand);
+            } else {
+                core.queue.lock().push(strand);
+                core.look_again();
+                scheduler.offer(core.id(), affinity);
+            }
             if is_low {
                 // Filled before it is dry: a strand that never leaves its border could not be
                 // preempted then, not even for the housekeeper.
@@ -180,7 +186,7 @@ pub fn on_timer<M: Machine>() {
     }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
-        local.slice_end = now + QUANTUM_NS;
+        local.slice_end = now + local.current.priority().quantum_ns();
         if !core.queue.lock().is_empty() {
             core.is_due.store(true, Ordering::Relaxed);
         }
