@@ -1,7 +1,7 @@
 //! Where a strand stands: on which core, and on which list of that core's run queue if on any.
 //!
-//! Written under the lock of the run queue that the strand enters or leaves, so that whoever has the lock
-//! of a core's queue and finds the strand there finds it there for as long.
+//! While it is on a queue, or enters or leaves one, that is written under the lock of that queue only: so
+//! whoever has the lock of a core's queue and finds the strand there finds it there for as long.
 
 use crate::primitive::{AtomicU16, Ordering};
 
