@@ -3,12 +3,13 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
     machine::Machine,
     roll::Place,
     strand::{CoreSet, Exclusive, Priority, Saved, State, Strand},
@@ -110,6 +111,7 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, saved);
         strand.set_state(State::Running);
+        strand.clock.start(M::now_ns());
         strand.core.store(core, Ordering::Relaxed);
         strand
     }
@@ -131,7 +133,11 @@ impl Builder {
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             core: AtomicUsize::new(core),
-            run_ns: AtomicU64::new(0),
+            clock: Clock::new(),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),

@@ -77,13 +77,18 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let load = {
         next.core.store(core.id(), Ordering::Relaxed);
         next.set_state(State::Running);
+        next.clock.start(now);
+        next.switches.add_one();
         // SAFETY: the next strand was taken from the queue, or is this core's idle strand, so it does
         // not run and nobody else switches to it.
         unsafe { next.saved.get() }.stack_pointer
     };
     let this = core::mem::replace(&mut local.current, next);
-    this.run_ns.fetch_add(now.saturating_sub(local.since), Ordering::Relaxed);
-    local.since = now;
+    this.clock.stop(now);
+    if leaving == Leaving::Preempted {
+        this.preemptions.add_one();
+        core.preemptions.add_one();
+    }
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
     saved.crossing = crossing;
@@ -95,7 +100,7 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
     };
-    core.switches.fetch_add(1, Ordering::Relaxed);
+    core.switches.add_one();
     begin_slice(core, now);
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.

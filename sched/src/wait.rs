@@ -1,6 +1,7 @@
 //! Block, unblock, sleep.
 
 use alloc::sync::Arc;
+use core::panic::Location;
 
 use crate::{
     machine::Machine,
@@ -21,10 +22,13 @@ pub fn current<M: Machine>() -> Arc<Strand<M>> {
 #[track_caller]
 pub fn block<M: Machine>() {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
+    let caller = Location::caller();
     M::masked(|| {
-        // SAFETY: on this core, masked; the reference ends with the statement.
-        let was_called = unsafe { M::core().local() }.current.token.take();
+        // SAFETY: on this core, masked; used no more after the note.
+        let this = &unsafe { M::core().local() }.current;
+        let was_called = this.token.take();
         if !was_called {
+            this.waits_at.note(caller);
             leave::<M>(Leaving::Blocking);
         }
     });
