@@ -52,6 +52,11 @@ impl Clock {
         self.0.store(self.at(now_ns), Ordering::Relaxed);
     }
 
+    /// Has it a core?
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & IS_RUNNING != 0
+    }
+
     /// Nanoseconds up to now.
     pub(crate) fn at(&self, now_ns: u64) -> u64 {
         let word = self.0.load(Ordering::Relaxed);

@@ -115,6 +115,11 @@ impl<M: Machine> Core<M> {
         self.steals.get()
     }
 
+    /// Will its timer end the present slice? Not while nobody waits for it.
+    pub fn is_ticking(&self) -> bool {
+        self.ticking.is_on()
+    }
+
     /// The strand that runs where nobody else wants to: it halts the core. On no queue and on no roll.
     pub fn idle(&self) -> &Arc<Strand<M>> {
         &self.idle

@@ -202,6 +202,11 @@ impl<M: Machine> Strand<M> {
         self.clock.at(M::now_ns())
     }
 
+    /// Has it a core at this moment? An idle strand's [`state`](Self::state) does not tell.
+    pub fn has_core(&self) -> bool {
+        self.clock.is_running()
+    }
+
     /// How often it got a core.
     pub fn switches(&self) -> u64 {
         self.switches.get()

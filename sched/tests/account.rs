@@ -50,6 +50,7 @@ fn a_halted_core_counts_its_time_as_idle() {
         let before = core(0).idle().run_ns();
         sleep_ns::<HostMachine>(5_000_000);
         let idle = core(0).idle().run_ns() - before;
+        assert!(this().has_core() && !core(0).idle().has_core());
         assert!(idle > 0 && this().run_ns() + idle <= HostMachine::now_ns());
     });
 }
