@@ -41,10 +41,12 @@ impl Clock {
         Self(AtomicU64::new(0))
     }
 
-    /// It gets a core.
+    /// It gets a core; nothing new to a carrier that gets its own back.
     pub(crate) fn start(&self, now_ns: u64) {
         let total = self.0.load(Ordering::Relaxed);
-        self.0.store(now_ns.wrapping_sub(total) | IS_RUNNING, Ordering::Relaxed);
+        if total & IS_RUNNING == 0 {
+            self.0.store(now_ns.wrapping_sub(total) | IS_RUNNING, Ordering::Relaxed);
+        }
     }
 
     /// It leaves its core.
@@ -101,6 +103,7 @@ mod tests {
         clock.stop(150);
         assert_eq!((clock.at(150), clock.at(1_000)), (50, 50));
         clock.start(1_000);
+        clock.start(1_005);
         assert_eq!(clock.at(1_007), 57);
         clock.stop(1_010);
         assert_eq!(clock.at(u64::MAX), 60);

@@ -16,6 +16,7 @@
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
+//! - [`package`]: thread packages, application schedulers above the global one.
 //! - [`mutex`]: a lock that its waiters sleep on.
 //! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
 //! - `token` and `hail`: the words by which strands and cores are called, model-checked.
@@ -52,6 +53,7 @@ pub mod host;
 pub mod idle;
 pub mod machine;
 pub mod mutex;
+pub mod package;
 mod primitive;
 pub mod queue;
 mod roll;
