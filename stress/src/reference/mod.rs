@@ -6,7 +6,7 @@
 //! arguments he saw, on the order that the event shows to people, and on what a watcher counts.
 //!
 //! A failure names the first operation at which they differ, so the shortest program that fails is
-//! known at once; [`shrink`] then leaves out what does not matter.
+//! known at once; [`shrink()`] then leaves out what does not matter.
 
 mod coverage;
 mod model;
