@@ -3,8 +3,9 @@
 //! Retiring goes by steps, each of which makes the next one safe:
 //!
 //! 1. the domain is closed: no landing lets anybody in, and who sleeps for its code is woken;
-//! 2. its handlers leave every plan: no new raise finds them;
-//! 3. a grace period passes: no raise that could have found them is still going on, except asleep;
+//! 2. the events that it owns are withdrawn, and its handlers leave every plan: no new raise finds them;
+//! 3. a grace period passes: no raise that could have found them is still going on, except asleep; then its
+//!    events are forgotten;
 //! 4. the last sleeper leaves: nothing of it is on any stack;
 //! 5. image and heap are unmapped on every core, and go back to the last frame.
 
@@ -16,7 +17,7 @@ use spin::Once;
 
 use super::{CHANGES, Domain, table};
 use crate::{
-    events,
+    events::{self, exported},
     strands::{self, Cpu, SpawnError, Strand, housekeeper},
 };
 
@@ -61,6 +62,10 @@ pub(super) fn retire(name: &str) {
     let Some(domain) = table::by_name(name) else { return };
     domain.state.close();
     domain.wake_all();
+    while let Err(error) = exported::withdraw(domain.id()) {
+        log::warn!("unloading {name} waits: its events: {error}");
+        sched::sleep_ns::<Cpu>(SLEEPERS_TELL_NS);
+    }
     for event in events::all() {
         // There may be no memory for the plan without them; there will be.
         while let Err(error) = event.remove_domain(domain.id()) {
@@ -69,6 +74,7 @@ pub(super) fn retire(name: &str) {
         }
     }
     housekeeper::wait_for_grace();
+    exported::forget(domain.id());
     wait_for_sleepers(&domain);
     table::remove(name);
     // Usually the last reference. If somebody is just listing domains, it is theirs, and the memory
