@@ -34,7 +34,12 @@ const LEAST_STACK: usize = 8 * 1024;
 /// A caller whose domain has failed meanwhile, on another core, goes no further.
 fn enter() -> Result<(), Error> {
     failure::cut_the_dead();
-    if words::stack_left() < LEAST_STACK { Err(Error::OutOfStack) } else { Ok(()) }
+    if has_stack() { Ok(()) } else { Err(Error::OutOfStack) }
+}
+
+#[inline]
+fn has_stack() -> bool {
+    words::stack_left() >= LEAST_STACK
 }
 
 /// Runs `body` for the domain that calls, if there is one and it has left stack for it.

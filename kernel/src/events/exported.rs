@@ -36,6 +36,11 @@ pub const MOST_EXPORTED: usize = 1_024;
 /// The most that one of them has.
 pub const MOST_OF_A_DOMAIN: usize = 64;
 
+/// In an event's number: raising it takes room for arguments or results.
+const LARGE: usize = MOST_EXPORTED;
+/// So many numbers there are for each event that ever was: one for each place, [`LARGE`] or not.
+const NUMBERS: usize = 2 * MOST_EXPORTED;
+
 const WORDS: usize = MOST_BYTES / size_of::<u64>();
 /// Arguments, of which as many bytes mean something as the event's have.
 type Args = [MaybeUninit<u64>; WORDS];
@@ -165,7 +170,8 @@ pub unsafe fn export(
         };
         registry.created += 1;
         let event = Arc::get_mut(&mut exported).expect("nobody else has it yet");
-        event.number = registry.created * MOST_EXPORTED + place;
+        let is_large = event.is_staged || matches!(event.event, Typed::Wide(_));
+        event.number = registry.created * NUMBERS + if is_large { LARGE } else { 0 } + place;
         let pointer = Arc::as_ptr(&exported).cast_mut();
         registry.events[place] = Some(exported);
         // Release: pairs with the Acquire of the raise; all of it is there.
@@ -208,15 +214,50 @@ impl Registry {
 /// `None` if there is no such event, or no more; else why nobody answered.
 #[inline]
 pub unsafe fn raise(number: usize, args: *const (), result: *mut ()) -> Result<(), Option<RaiseError>> {
+    if number & LARGE != 0 {
+        // SAFETY: passed on.
+        return unsafe { raise_large(number, args, result) };
+    }
+    let mut size = 0;
+    let find = || {
+        // SAFETY: this runs inside a border, by which what it finds is used.
+        let exported = unsafe { find(number) }?;
+        size = exported.result_size;
+        Some((exported.any(), args))
+    };
+    // SAFETY: `find` only looks; what it finds is withdrawn a grace period before it is dropped; the arguments
+    // are the raiser's, and results are narrow.
+    match unsafe { AnyEvent::raise_found::<Cpu>(ptr::null_mut(), find) } {
+        Some(Ok(word)) if size == size_of::<Narrow>() => {
+            // SAFETY: by the contract there is room for the result, which has this size.
+            unsafe { result.cast::<Narrow>().write(word) }
+            Ok(())
+        }
+        Some(Ok(word)) => {
+            let word = ptr::from_ref(&word).cast::<u8>();
+            // SAFETY: as above; it is not longer than the word.
+            unsafe { result.cast::<u8>().copy_from_nonoverlapping(word, size) }
+            Ok(())
+        }
+        Some(Err(error)) => Err(unanswered(number, error)),
+        None => Err(None),
+    }
+}
+
+/// [`raise`] for an event whose results are wide, or whose arguments are handed on as a copy. Apart, for the
+/// room that it takes on the stack.
+///
+/// # Safety
+///
+/// As for [`raise`].
+#[inline(never)]
+unsafe fn raise_large(number: usize, args: *const (), result: *mut ()) -> Result<(), Option<RaiseError>> {
     let mut staged = MaybeUninit::<Args>::uninit();
     let mut room = MaybeUninit::<Wide>::uninit();
     let mut size = 0;
     let find = || {
-        // Acquire: pairs with the Release of `export`.
-        let place = PLACES[number % MOST_EXPORTED].load(Ordering::Acquire);
-        // SAFETY: it was found inside a border, so it stays: it is dropped a grace period after it was taken
-        // out of its place.
-        let exported = unsafe { place.as_ref() }.filter(|exported| exported.number == number)?;
+        // SAFETY: this runs inside a border, by which what it finds is used.
+        let exported = unsafe { find(number) }?;
         size = exported.result_size;
         if !exported.is_staged {
             return Some((exported.any(), args));
@@ -228,24 +269,30 @@ pub unsafe fn raise(number: usize, args: *const (), result: *mut ()) -> Result<(
     };
     // SAFETY: `find` looks and copies; what it finds is withdrawn a grace period before it is dropped; the
     // arguments are the raiser's, or the copy, and the room is as wide as any result.
-    let raised = unsafe { AnyEvent::raise_found::<Cpu>(room.as_mut_ptr().cast(), find) };
-    let word = match raised {
+    let word = match unsafe { AnyEvent::raise_found::<Cpu>(room.as_mut_ptr().cast(), find) } {
         Some(Ok(word)) => word,
         Some(Err(error)) => return Err(unanswered(number, error)),
         None => return Err(None),
     };
-    match size {
-        // SAFETY: by the contract there is room for the result, which has this size.
-        8 => unsafe { result.cast::<Narrow>().write(word) },
-        0..8 => {
-            let word = ptr::from_ref(&word).cast::<u8>();
-            // SAFETY: as above.
-            unsafe { result.cast::<u8>().copy_from_nonoverlapping(word, size) }
-        }
-        // SAFETY: as above; it was written to the room.
-        _ => unsafe { result.cast::<u8>().copy_from_nonoverlapping(room.as_ptr().cast(), size) },
-    }
+    let answer =
+        if size <= size_of::<Narrow>() { ptr::from_ref(&word).cast::<u8>() } else { room.as_ptr().cast() };
+    // SAFETY: by the contract there is room for the result, and there it was delivered.
+    unsafe { result.cast::<u8>().copy_from_nonoverlapping(answer, size) }
     Ok(())
+}
+
+/// The event of that number, without a lock.
+///
+/// # Safety
+///
+/// Called inside a border; what comes back is used until that closes, or a handler runs.
+#[inline(always)]
+unsafe fn find<'a>(number: usize) -> Option<&'a Exported> {
+    // Acquire: pairs with the Release of `export`.
+    let place = PLACES[number % MOST_EXPORTED].load(Ordering::Acquire);
+    // SAFETY: it was found inside a border, so it stays: it is dropped a grace period after it was taken out of
+    // its place.
+    unsafe { place.as_ref() }.filter(|exported| exported.number == number)
 }
 
 /// Why there is no result. A landing does not say whether it is its domain that is closed.
