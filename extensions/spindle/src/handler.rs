@@ -353,7 +353,8 @@ impl<E: Event> Handler<E> {
 /// Makes an event this spindle's own: creates it, and `handler` is what its raises run. Others can use this
 /// spindle by it as they use the kernel, and see nothing else of it.
 ///
-/// The event is declared in a small crate that both depend on, by [`events!`](crate::events):
+/// The event is declared in a small library that both depend on by its path, `extensions/NAME/interface` for the
+/// spindle `NAME`, by [`events!`](crate::events); it is safe code as the spindle itself is:
 ///
 /// ```
 /// # mod cthreads_interface {

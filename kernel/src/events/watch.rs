@@ -73,7 +73,7 @@ pub struct Watch {
 /// Why an event cannot be watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WatchError {
-    /// Somebody else does.
+    /// Somebody else does. Its text is to follow the event's name.
     Busy,
     /// No memory for the counters.
     OutOfMemory,
@@ -85,7 +85,7 @@ impl fmt::Display for WatchError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => {
-                out.write_str("it is watched already, and two would share their counts: let the other end")
+                out.write_str("is watched already, and two would share their counts: let the other end")
             }
             Self::OutOfMemory => out.write_str("no memory for the counters: unload a spindle"),
             Self::Event(error) => error.fmt(out),

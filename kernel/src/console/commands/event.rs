@@ -16,10 +16,10 @@ use shell::{
     units::{Nanoseconds, Thousands},
 };
 
-use super::events::{complete_event, find, owner, owner_of, plan};
+use super::events::{begin_watch, complete_event, find, owner, owner_of, plan};
 use crate::{
     console::Kernel,
-    events::{EventRef, KernelEvent, watch::Watch},
+    events::{EventRef, KernelEvent},
 };
 
 pub const EVENT: Command<Kernel> = Command {
@@ -173,7 +173,7 @@ const NOBODY_NS: u64 = 10_000_000_000;
 
 fn watch(event: &EventRef, seconds: u32, call: &mut Call<Kernel>) -> Result<(), CommandError> {
     // Whatever fails below, dropping it ends the watch.
-    let watch = Watch::begin(event).map_err(CommandError::failed)?;
+    let watch = begin_watch(event)?;
     let has_reader = call.out.has_reader();
     let ends = if has_reader { "; q or Ctrl-C ends it" } else { "" };
     writeln!(call.out, "watching {} for {seconds} s{ends}", event.name())?;

@@ -11,7 +11,10 @@ use shell::{
 use crate::{
     console::Kernel,
     domains,
-    events::{self, EventRef},
+    events::{
+        self, EventRef,
+        watch::{Watch, WatchError},
+    },
 };
 
 /// So many owners are named, before the rest is counted.
@@ -59,6 +62,14 @@ fn show(call: &mut Call<Kernel>) -> Result<(), CommandError> {
 /// The event of that name.
 pub fn find(name: &str) -> Result<EventRef, CommandError> {
     events::by_name(name).ok_or_else(|| CommandError::failed(unknown(name)))
+}
+
+/// Begins to watch it.
+pub fn begin_watch(event: &EventRef) -> Result<Watch, CommandError> {
+    Watch::begin(event).map_err(|error| match error {
+        WatchError::Busy => CommandError::failed(format_args!("{} {error}", event.name())),
+        _ => CommandError::failed(error),
+    })
 }
 
 /// That there is no event of that name, and which one may be meant.
