@@ -7,7 +7,7 @@ use std::sync::{
 
 use dispatcher::Processor;
 use sched::{
-    Builder, CoreSet, Mutex, Priority, State, Terminated, Woken, block,
+    Builder, CoreSet, Mutex, State, Terminated, Woken, block,
     host::{HostMachine, HostStack, Joiner, poll, run, spawn, spawn_as, this},
     is_terminated, sleep_ns, terminate, try_block, try_block_until, try_sleep_ns, unblock, yield_now,
 };
@@ -216,14 +216,15 @@ fn one_may_terminate_itself() {
 #[test]
 fn no_termination_is_lost() {
     run(2, || {
-        let rounds = if cfg!(miri) { 5 } else { 60 };
+        let rounds = if cfg!(miri) { 5 } else { 200 };
         let elsewhere = CoreSet::only(1 - HostMachine::core_id());
         for round in 0..rounds {
-            let builder = Builder::new("victim").affinity(elsewhere).priority(Priority::NORMAL);
-            let victim = spawn_as(builder, move || {
+            let builder = Builder::new("victim").affinity(elsewhere);
+            let entry = || {
                 while try_block::<HostMachine>().is_ok() {}
                 while try_sleep_ns::<HostMachine>(LONG_NS).is_ok() {}
-            });
+            };
+            let victim = builder.spawn::<HostMachine>(HostStack::new(), entry).unwrap();
             (0..round % 20).for_each(|_| std::thread::yield_now());
             terminate(victim.strand());
             victim.join();
