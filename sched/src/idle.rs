@@ -103,8 +103,10 @@ fn steal<M: Machine>(thief: usize) -> Option<Arc<Strand<M>>> {
         }
         let (_, core) = best?;
         let stolen = core.queue.lock().steal(thief);
-        if stolen.is_some() {
-            return stolen;
+        if let Some(strand) = stolen {
+            strand.steals.add_one();
+            M::core().steals.add_one();
+            return Some(strand);
         }
     }
 }

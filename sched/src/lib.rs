@@ -14,6 +14,7 @@
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
 //! - [`mod@terminate`]: how a strand is asked to end.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
+//! - `account`: what is counted of all these, for people.
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
@@ -44,6 +45,7 @@ extern crate alloc;
 #[cfg(feature = "host")]
 extern crate std;
 
+mod account;
 pub mod attributes;
 pub mod change;
 pub mod core;

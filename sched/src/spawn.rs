@@ -9,6 +9,7 @@ use core::{
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
     attributes::Attributes,
     fifo::Links,
     machine::Machine,
@@ -165,6 +166,7 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
+        strand.clock.start(M::now_ns());
         strand.spot.leave(core);
         strand
     }
@@ -187,7 +189,11 @@ impl Builder {
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             spot: Spot::new(core),
-            run_ns: AtomicU64::new(0),
+            clock: Clock::new(),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
