@@ -12,6 +12,7 @@
 //! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
+//! - [`mod@terminate`]: how a strand is asked to end.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
 //! - `account`: what is counted of all these, for people.
 //! - `roll`: every strand that there is.
@@ -66,6 +67,7 @@ pub mod spawn;
 mod spot;
 pub mod strand;
 pub mod switch;
+pub mod terminate;
 pub mod timers;
 mod token;
 pub mod wait;
@@ -82,6 +84,7 @@ pub use crate::{
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
     switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    terminate::{Terminated, Woken, is_terminated, terminate, try_block, try_block_until, try_sleep_ns},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},
     workers::Workers,
 };

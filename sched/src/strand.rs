@@ -165,6 +165,11 @@ impl<M: Machine> Strand<M> {
         self.attributes.affinity()
     }
 
+    /// Has somebody called [`terminate`](crate::terminate())? It may go on nevertheless.
+    pub fn is_terminated(&self) -> bool {
+        self.attributes.is_terminated()
+    }
+
     /// The domain that it belongs to; none for the core's own.
     pub fn domain(&self) -> Option<&Arc<DomainState>> {
         self.domain.as_ref()
