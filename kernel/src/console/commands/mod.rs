@@ -8,11 +8,13 @@ pub mod event;
 mod events;
 mod machine;
 mod memory;
+mod packages;
 mod raise;
 mod storm;
 mod strands;
 mod top;
 mod trace;
+mod work;
 
 use shell::Commands;
 
@@ -25,12 +27,14 @@ pub fn all() -> Commands<Kernel> {
         .add(cores::CORES)
         .add(strands::STRANDS)
         .add(top::TOP)
+        .add(packages::PACKAGES)
         .add(events::EVENTS)
         .add(event::EVENT)
         .add(trace::TRACE)
         .add(raise::RAISE)
         .add(background::BACKGROUND)
         .add(background::WAIT)
+        .add(work::WORK)
         .add(domains::DOMAINS)
         .add(domains::LOAD)
         .add(domains::UNLOAD)
