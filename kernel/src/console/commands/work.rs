@@ -1,7 +1,7 @@
 //! `work`: something to do for a strand, to watch how the cores are shared.
 
 use dispatcher::Processor;
-use shell::{Call, Command, CommandError, units::Thousands};
+use shell::{Call, Command, CommandError};
 
 use super::strands::unknown_option;
 use crate::{console::Kernel, strands::Cpu};
@@ -17,7 +17,7 @@ pub const WORK: Command<Kernel> = Command {
     summary: "compute for a while, for others to watch",
     usage: "work MILLISECONDS [--yield | --sleep]",
     example: "background --count 4 --priority 8 work 5000 --yield",
-    help: "Computes for so long, by the clock, and says how many rounds that were. With --yield it gives way to \
+    help: "Computes for so long, by the clock, and says nothing. With --yield it gives way to \
            its equals after each 0.1 ms; with --sleep it sleeps for a millisecond after each that it has computed. \
            In the background it makes load: see `help background`, and `top`. At the console q or Ctrl-C ends it.",
     run,
@@ -45,7 +45,7 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     call.arguments.end()?;
     let begun_ns = Cpu::now_ns();
     let end_ns = begun_ns + u64::from(milliseconds) * 1_000_000;
-    let (mut rounds, mut next_look_ns) = (0, begun_ns + LOOK_NS);
+    let mut next_look_ns = begun_ns + LOOK_NS;
     let stretch_ns = match manner {
         Manner::Yielding => YIELD_NS,
         Manner::Greedy | Manner::Sleeping => NAP_NS,
@@ -55,7 +55,7 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
         if now >= end_ns {
             break;
         }
-        rounds += compute((now + stretch_ns).min(end_ns));
+        compute((now + stretch_ns).min(end_ns));
         match manner {
             Manner::Greedy => {}
             Manner::Yielding => sched::yield_now::<Cpu>(),
@@ -68,18 +68,15 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
             }
         }
     }
-    writeln!(call.out, "{} rounds", Thousands(rounds))?;
     Ok(())
 }
 
-/// Computes until then; how many rounds that were.
-fn compute(until_ns: u64) -> u64 {
-    let (mut rounds, mut number) = (0, 1_u64);
+/// Computes until then.
+fn compute(until_ns: u64) {
+    let mut number = 1_u64;
     while Cpu::now_ns() < until_ns {
         for _ in 0..100 {
             number = core::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17));
         }
-        rounds += 1;
     }
-    rounds
 }
