@@ -81,6 +81,17 @@ pub fn might_raise<P: Processor>() -> Result<(), ContextError> {
     entries::<P>().find_map(only_looks).map_or(Ok(()), Err)
 }
 
+/// [`might_raise`], where only the answer counts and not the reason, by the borders from `top` outwards.
+///
+/// # Safety
+///
+/// As for [`outwards`].
+#[inline]
+pub(crate) unsafe fn may_raise_from(top: *mut Border) -> bool {
+    // SAFETY: passed on.
+    !unsafe { outwards(top) }.any(|border| border.entry().is_some_and(Entry::only_looks))
+}
+
 /// Is it something that only looks, and must change nothing?
 fn only_looks(entry: &Entry) -> Option<ContextError> {
     let predicate = entry.is_predicate().then_some(ContextError::Predicate);

@@ -1,6 +1,7 @@
 //! The kernel's events, each declared once and for all in the spindle's kit.
 
 mod guarded;
+pub mod strands;
 #[cfg(feature = "ktest")]
 mod tests;
 pub mod watch;
@@ -23,7 +24,8 @@ pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>:
 pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear)).open();
 
 /// Every event, by its number less one: no number is zero.
-static EVENTS: [&dyn KernelEvent; 3] = [&HELLO, &GUARDED, &HEARD];
+static EVENTS: [&dyn KernelEvent; 7] =
+    [&HELLO, &GUARDED, &HEARD, &strands::RESUME, &strands::CHECKPOINT, &strands::BLOCK, &strands::UNBLOCK];
 
 /// How often `Demo.Heard` told of each core; a line for each.
 static HEARD_OF: [Count; MOST_CORES] = [const { Count(AtomicU64::new(0)) }; MOST_CORES];
@@ -82,6 +84,7 @@ pub fn by_hand() -> impl Iterator<Item = (&'static str, ByHand)> {
 /// The owners of events take them into their care. Once, before anybody else can install on them.
 pub fn init() {
     guarded::init();
+    strands::init();
 }
 
 /// All of them.

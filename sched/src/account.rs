@@ -1,4 +1,5 @@
-//! What is counted of strands and cores, for people to read: no decision hangs on any of it.
+//! What is counted of strands and cores, for people to read. But for a carrier's clock, by which its reservation is
+//! kept, no decision hangs on any of it.
 //!
 //! Each word has one writer at a time, who was ordered after the one before by a run queue's lock: a
 //! relaxed load and a relaxed store do what a locked instruction would. Readers are other cores, who take

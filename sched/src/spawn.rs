@@ -3,16 +3,19 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
+    attributes::Attributes,
+    fifo::Links,
     machine::Machine,
     package::{self, Package},
     roll::Place,
+    spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::finish,
     token::Token,
@@ -163,7 +166,7 @@ impl Builder {
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
         strand.clock.start(M::now_ns());
-        strand.core.store(core, Ordering::Relaxed);
+        strand.spot.leave(core);
         strand
     }
 
@@ -180,12 +183,11 @@ impl Builder {
             id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
             handle: AtomicU64::new(0),
             name: self.name,
-            priority: self.priority,
-            affinity: self.affinity,
+            attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
-            core: AtomicUsize::new(core),
+            spot: Spot::new(core),
             clock: Clock::new(),
             switches: Counter::new(),
             preemptions: Counter::new(),
@@ -196,7 +198,7 @@ impl Builder {
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
             managed: package.cloned().map(Managed::new),
-            next: Exclusive::new(None),
+            links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
         })
     }

@@ -219,6 +219,20 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
         self.event.admit(incoming, |edit, id, incoming| edit.install(id, incoming))
     }
 
+    /// [`install`](Self::install) for a handler without types.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Event::install_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Event::install`], but denial.
+    pub unsafe fn install_raw(&self, handler: RawHandler) -> Result<BindingId, InstallError> {
+        let incoming = Event::<A, R, P>::ready(Admitted::freely(handler))?;
+        self.event.admit(incoming, |edit, id, incoming| edit.install(id, incoming))
+    }
+
     /// Removes anybody's handler, *now*; of [`BindingId::INTRINSIC`] see
     /// [`set_intrinsic`](Self::set_intrinsic).
     ///

@@ -277,17 +277,17 @@ impl Entry {
 
     /// Makes it the head of a plan if it can be: without conditions, or with one key.
     fn becomes_single(&mut self) -> bool {
-        if self.traits.is_plain() {
-            return true;
+        if !self.traits.is_plain() {
+            if self.traits != Traits(Traits::GUARDED) || self.tests.len() > 1 {
+                return false;
+            }
+            let Some(key) = self.keys().next() else { return false };
+            let wanted = self.take_key(key).expect("it has that key");
+            self.key = (key, wanted);
+            self.then = self.direct;
+            self.direct = keyed::matched(key);
         }
-        if self.traits != Traits(Traits::GUARDED) || self.tests.len() > 1 {
-            return false;
-        }
-        let Some(key) = self.keys().next() else { return false };
-        let wanted = self.take_key(key).expect("it has that key");
-        self.key = (key, wanted);
-        self.then = self.direct;
-        self.direct = keyed::matched(key);
+        self.traits = Traits(Traits::SINGLE);
         true
     }
 }

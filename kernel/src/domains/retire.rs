@@ -3,10 +3,11 @@
 //! Retiring goes by steps, each of which makes the next one safe:
 //!
 //! 1. the domain is closed: no landing lets anybody in, and who sleeps for its code is woken;
-//! 2. its handlers leave every plan: no new raise finds them;
-//! 3. a grace period passes: no raise that could have found them is still going on, except asleep;
-//! 4. the last sleeper leaves: nothing of it is on any stack;
-//! 5. image and heap are unmapped on every core, and go back to the last frame.
+//! 2. its thread packages are ejected: their strands go on without it;
+//! 3. its handlers leave every plan: no new raise finds them;
+//! 4. a grace period passes: no raise that could have found them is still going on, except asleep;
+//! 5. the last sleeper leaves: nothing of it is on any stack;
+//! 6. image and heap are unmapped on every core, and go back to the last frame.
 
 use core::fmt;
 
@@ -17,7 +18,7 @@ use spin::Once;
 use super::{CHANGES, Domain, table};
 use crate::{
     events,
-    strands::{self, Cpu, SpawnError, Strand, housekeeper},
+    strands::{self, Cpu, SpawnError, Strand, housekeeper, packages},
 };
 
 /// How often to look whether sleepers have left, and after how long to say that they have not.
@@ -61,6 +62,7 @@ pub(super) fn retire(name: &str) {
     let Some(domain) = table::by_name(name) else { return };
     domain.state.close();
     domain.wake_all();
+    packages::retire(domain.id());
     for event in events::all() {
         // There may be no memory for the plan without them; there will be.
         while let Err(error) = event.remove_domain(domain.id()) {

@@ -8,8 +8,9 @@ use super::{
     stage::Instrument,
 };
 
-/// The spindle that answers `Demo.Hello` and does nothing else.
-pub const SPINDLE: &str = "adder";
+/// Spindles that answer `Demo.Hello`, each measured as a case: one does nothing else, the other raises
+/// `Demo.Heard` on the way, which nothing but its intrinsic handler hears.
+const SPINDLES: [(&str, &str); 2] = [("spindle", "adder"), ("spindle that raises", "echo")];
 
 /// Samples of each case.
 const SAMPLES: usize = 101;
@@ -31,10 +32,12 @@ pub fn run<K: Instrument>(kernel: &'static K, tell: &mut dyn FnMut(&Samples)) ->
         drop(ready);
         kernel.settle();
     }
-    kernel.load(SPINDLE)?;
-    let samples = sample(kernel, "spindle", BATCH, &|times| kernel.raise_hello_times(times), false);
-    kernel.unload(SPINDLE)?;
-    tell(&samples);
+    for (case, spindle) in SPINDLES {
+        kernel.load(spindle)?;
+        let samples = sample(kernel, case, BATCH, &|times| kernel.raise_hello_times(times), false);
+        kernel.unload(spindle)?;
+        tell(&samples);
+    }
     Ok(())
 }
 
