@@ -11,6 +11,7 @@ mod memory;
 mod packages;
 mod raise;
 mod storm;
+mod strand;
 mod strands;
 mod top;
 mod trace;
@@ -26,6 +27,8 @@ pub fn all() -> Commands<Kernel> {
     commands
         .add(cores::CORES)
         .add(strands::STRANDS)
+        .add(strand::PRIORITY)
+        .add(strand::AFFINITY)
         .add(top::TOP)
         .add(packages::PACKAGES)
         .add(events::EVENTS)

@@ -212,9 +212,10 @@ pub fn totals(strands: &[&Seen]) -> String {
     format!("{total} strands: {running} running, {runnable} runnable, {blocked} blocked{rest}")
 }
 
-/// Its priority, for people.
+/// Its priority, for people, and its own in brackets if it was lent a higher one.
 pub fn priority(strand: &Strand) -> String {
-    format!("{}", strand.priority().number())
+    let (priority, own) = (strand.priority().number(), strand.base_priority().number());
+    if priority == own { format!("{priority}") } else { format!("{priority} ({own})") }
 }
 
 fn tell(id: u64, now: &Look, before: &Look, out: &mut dyn shell::Output) -> Result<(), CommandError> {
