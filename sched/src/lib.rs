@@ -15,14 +15,15 @@
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
-//! - [`mutex`]: a lock that its waiters sleep on.
+//! - [`sync`]: mutex, condition, semaphore, channel, barrier: those of [`waiting`], over these strands.
 //! - `token` and `hail`: the words by which strands and cores are called, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
 //!
 //! # Locks
 //!
 //! Every lock in here is a leaf, a spin lock taken with interrupts masked and held for a few dozen
-//! instructions; no two are ever held at once. So they need no order.
+//! instructions; no two are ever held at once. So they need no order. The inner locks of [`waiting`] come
+//! before all of them.
 //!
 //! # Invariants
 //!
@@ -46,7 +47,6 @@ mod hail;
 pub mod host;
 pub mod idle;
 pub mod machine;
-pub mod mutex;
 mod primitive;
 pub mod queue;
 mod roll;
@@ -54,6 +54,7 @@ pub mod scheduler;
 pub mod spawn;
 pub mod strand;
 pub mod switch;
+pub mod sync;
 pub mod timers;
 mod token;
 pub mod wait;
@@ -63,11 +64,11 @@ pub use crate::{
     core::Core,
     idle::run_idle,
     machine::Machine,
-    mutex::Mutex,
     scheduler::Scheduler,
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
     switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    sync::{Barrier, Channel, Condition, Mutex, MutexGuard, Semaphore},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},
     workers::Workers,
 };

@@ -7,6 +7,7 @@ use core::{
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
     machine::Machine,
@@ -136,6 +137,7 @@ impl Builder {
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
+            lending: Lending::new(),
             next: Exclusive::new(None),
             place: Exclusive::new(Place::new()),
         })

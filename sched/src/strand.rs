@@ -8,8 +8,9 @@ use core::{
 };
 
 use dispatcher::{Crossing, DomainState};
+use waiting::Lending;
 
-use crate::{machine::Machine, roll::Place, token::Token};
+use crate::{machine::Machine, roll::Place, sync::StrandsOf, token::Token};
 
 /// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
 /// takes the core from one of lower.
@@ -115,6 +116,8 @@ pub struct Strand<M: Machine> {
     /// Who waits for its end; `None` once it has ended and its stack is gone.
     pub(crate) joiners: spin::Mutex<Option<Vec<Arc<Strand<M>>>>>,
     pub(crate) saved: Exclusive<Saved>,
+    /// For which mutex it waits.
+    pub(crate) lending: Lending<StrandsOf<M>>,
     /// The next in the list in which it stands; guarded by the list's lock.
     pub(crate) next: Exclusive<Option<Arc<Strand<M>>>>,
     /// Its place on the roll of all strands; guarded by the roll's lock.
