@@ -10,9 +10,11 @@ use dispatcher::{Dispatcher, epoch::MOST_CORES};
 
 use crate::{
     core::Core,
+    directory::Directory,
     fifo::Fifo,
     hail::{self, IdleCores},
     machine::Machine,
+    package::{Packages, hold::Held, seat},
     roll::Roll,
     strand::{CoreSet, State, Strand},
 };
@@ -26,6 +28,8 @@ pub struct Scheduler<M: Machine> {
     pub(crate) next_id: AtomicU64,
     /// Every strand that has not been reaped.
     pub(crate) strands: spin::Mutex<Roll<M>>,
+    directory: Directory<M>,
+    packages: Packages<M>,
     /// Ended strands whose stacks are still to be freed.
     pub(crate) ended: spin::Mutex<Fifo<M>>,
 }
@@ -40,6 +44,8 @@ impl<M: Machine> Scheduler<M> {
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
             strands: spin::Mutex::new(Roll::new()),
+            directory: Directory::new(),
+            packages: Packages::new(),
             ended: spin::Mutex::new(Fifo::new()),
         }
     }
@@ -65,9 +71,19 @@ impl<M: Machine> Scheduler<M> {
         (0..MOST_CORES).filter_map(|id| self.core(id))
     }
 
+    /// The thread packages.
+    pub fn packages(&self) -> &Packages<M> {
+        &self.packages
+    }
+
     /// How many cores run strands.
     pub fn core_count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// The strands that spindles can name.
+    pub fn directory(&self) -> &Directory<M> {
+        &self.directory
     }
 
     /// Every strand that has not been reaped, in the order in which they were made.
@@ -106,6 +122,15 @@ impl<M: Machine> Scheduler<M> {
         (0..MOST_CORES)
             .find(|id| affinity.has(*id) && self.core(*id).is_some())
             .expect("a strand's affinity holds a core that exists: `spawn` checks it")
+    }
+
+    /// Lets a strand go on whose parked token was just taken, or that is new: the global scheduler queues it,
+    /// or its package is told. Nobody else has it.
+    pub(crate) fn wake(&self, strand: Arc<Strand<M>>) {
+        match &strand.managed {
+            Some(managed) if managed.hold.get() != Held::Free => seat::awaken(strand),
+            _ => self.enqueue(strand),
+        }
     }
 
     pub(crate) fn enqueue_on(&self, target: usize, strand: Arc<Strand<M>>) {

@@ -11,9 +11,10 @@ use waiting::Lending;
 
 use crate::{
     machine::Machine,
+    package::{self, Package},
     roll::Place,
-    strand::{CoreSet, Exclusive, Priority, Saved, State, Strand},
-    switch::{Leaving, finish, leave},
+    strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
+    switch::finish,
     token::Token,
     wait::{block, current, unblock},
 };
@@ -23,11 +24,16 @@ use crate::{
 pub enum SpawnError {
     /// None of the cores that were asked for exists.
     NoSuchCore,
+    /// It was to have a name, and the directory has no room, or no memory.
+    Nameless,
 }
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("none of the cores that were asked for exists: `cores` lists those that do")
+        out.write_str(match self {
+            Self::NoSuchCore => "none of the cores that were asked for exists: `cores` lists those that do",
+            Self::Nameless => "no room in the directory for one more strand: let some end first",
+        })
     }
 }
 
@@ -40,13 +46,20 @@ pub struct Builder {
     priority: Priority,
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
+    is_named: bool,
 }
 
 impl Builder {
     /// A strand of the core's own, of normal priority, on any core.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), priority: Priority::NORMAL, affinity: CoreSet::ALL, domain: None }
+        Self {
+            name: name.to_owned(),
+            priority: Priority::NORMAL,
+            affinity: CoreSet::ALL,
+            domain: None,
+            is_named: false,
+        }
     }
 
     /// How urgent it is.
@@ -78,11 +91,17 @@ impl Builder {
         Self { domain: Some(domain), ..self }
     }
 
+    /// It is listed in the [`Directory`](crate::Directory) before it runs, until it is reaped.
+    #[must_use]
+    pub fn named(self) -> Self {
+        Self { is_named: true, ..self }
+    }
+
     /// Makes the strand and lets it run.
     ///
     /// # Errors
     ///
-    /// [`SpawnError::NoSuchCore`].
+    /// See [`SpawnError`].
     pub fn spawn<M: Machine>(
         self,
         stack: M::Stack,
@@ -92,13 +111,45 @@ impl Builder {
         if !scheduler.cores().any(|core| self.affinity.has(core.id())) {
             return Err(SpawnError::NoSuchCore);
         }
+        self.make(stack, None, entry)
+    }
+
+    /// Makes a strand of a thread package's, which is told that it can run. It is [named](Self::named); its
+    /// affinity is where the package's virtual processors are, its priority theirs.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`].
+    pub fn spawn_managed<M: Machine>(
+        self,
+        package: &Arc<Package<M>>,
+        stack: M::Stack,
+        entry: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle<M>, SpawnError> {
+        self.named().make(stack, Some(package), entry)
+    }
+
+    fn make<M: Machine>(
+        self,
+        stack: M::Stack,
+        package: Option<&Arc<Package<M>>>,
+        entry: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle<M>, SpawnError> {
+        let scheduler = M::scheduler();
+        let is_named = self.is_named;
         let mut stack = stack;
         let stack_pointer = M::prepare(&mut stack, main::<M>);
         let saved = Saved { stack_pointer, bottom: M::stack_bottom(&stack), crossing: Crossing::new() };
-        let strand = self.build(Some(stack), Some(Box::new(entry)), saved);
+        let strand = self.build(Some(stack), package, Some(Box::new(entry)), saved);
+        if is_named && scheduler.directory().enter(&strand).is_none() {
+            return Err(SpawnError::Nameless);
+        }
         M::masked(|| scheduler.strands.lock().enter(strand.clone()));
+        if let Some(package) = package {
+            package.strands.fetch_add(1, Ordering::Relaxed);
+        }
         // As in `unblock`: a more urgent one is given way to when this ends.
-        M::unpreempted(|| scheduler.enqueue(strand.clone()));
+        M::unpreempted(|| scheduler.wake(strand.clone()));
         Ok(Handle { strand })
     }
 
@@ -109,7 +160,7 @@ impl Builder {
         let builder = Self { priority: Priority::new(0), affinity: CoreSet::only(core), ..Self::new(&name) };
         // It runs already, and what it is will be saved when it leaves.
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
-        let strand = builder.build(None, None, saved);
+        let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
         strand.core.store(core, Ordering::Relaxed);
         strand
@@ -118,6 +169,7 @@ impl Builder {
     fn build<M: Machine>(
         self,
         stack: Option<M::Stack>,
+        package: Option<&Arc<Package<M>>>,
         entry: Option<Box<dyn FnOnce() + Send>>,
         saved: Saved,
     ) -> Arc<Strand<M>> {
@@ -125,6 +177,7 @@ impl Builder {
         let core = M::masked(M::core_id);
         Arc::new(Strand {
             id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
+            handle: AtomicU64::new(0),
             name: self.name,
             priority: self.priority,
             affinity: self.affinity,
@@ -138,6 +191,7 @@ impl Builder {
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
             lending: Lending::new(),
+            managed: package.cloned().map(Managed::new),
             next: Exclusive::new(None),
             place: Exclusive::new(Place::new()),
         })
@@ -155,7 +209,7 @@ extern "C" fn main<M: Machine>() -> ! {
         drop(this);
         entry();
     }
-    M::masked(|| leave::<M>(Leaving::Ending));
+    package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
 }
 
@@ -201,6 +255,7 @@ pub fn reap<M: Machine>() -> usize {
     while let Some(strand) = ended.pop() {
         let stack = M::masked(|| strand.stack.lock().take());
         drop(stack);
+        drop(strand.handle().and_then(|handle| scheduler.directory().strike(handle)));
         let gone = M::masked(|| scheduler.strands.lock().strike(&strand));
         let joiners = M::masked(|| strand.joiners.lock().take());
         drop(gone);
