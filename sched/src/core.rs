@@ -15,8 +15,6 @@ use crate::{
     timers::Timers,
 };
 
-/// How long a strand keeps its core while equals wait, in nanoseconds.
-pub const QUANTUM_NS: u64 = 10_000_000;
 /// How often a core looks whether it can repin, while somebody waits for it, and whether a time bound
 /// has passed, while something runs that has one, in nanoseconds.
 pub const TICK_NS: u64 = 1_000_000;
@@ -70,7 +68,7 @@ impl<M: Machine> Core<M> {
     pub(crate) fn new(id: usize, dispatcher: Dispatcher, idle: Arc<Strand<M>>) -> Self {
         Self {
             id,
-            queue: spin::Mutex::new(RunQueue::new()),
+            queue: spin::Mutex::new(RunQueue::new(id)),
             timers: spin::Mutex::new(Timers::new()),
             is_due: AtomicBool::new(false),
             level: AtomicU8::new(0),
@@ -124,17 +122,44 @@ impl<M: Machine> Core<M> {
         self.level.store(priority.map_or(0, |priority| priority.number() + 1), Ordering::Relaxed);
     }
 
-    /// Should this core be interrupted for a strand of that priority that was queued on it? Yes if it
-    /// is more urgent, or if no timer would ever end the present slice.
-    pub(crate) fn should_hear_of(&self, priority: Priority) -> bool {
-        priority.number() + 1 > self.level.load(Ordering::Relaxed) || !self.ticking.is_on()
+    /// One more than the number of the priority that runs; nothing, while it is idle.
+    pub(crate) fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
     }
 
-    /// The queue has changed: should the running strand go on? On this core, interrupts masked.
+    /// Would a strand of that priority have this core at once?
+    pub(crate) fn runs_less_than(&self, priority: Priority) -> bool {
+        priority.number() + 1 > self.level()
+    }
+
+    /// Should this core be interrupted for a strand of that priority that was queued on it? Yes if it
+    /// is more urgent, or an equal and no timer would ever end the present slice.
+    pub(crate) fn should_hear_of(&self, priority: Priority) -> bool {
+        self.runs_less_than(priority) || priority.number() + 1 == self.level() && !self.ticking.is_on()
+    }
+
+    /// Makes this core look at its queue again, at its next interrupt if it is another than the caller's.
+    /// Interrupts masked.
+    pub(crate) fn interrupt(&self) {
+        if self.id == M::core_id() {
+            self.look_again();
+        } else {
+            M::kick(self.id);
+        }
+    }
+
+    /// The queue has changed, or what runs: should the running strand go on? On this core, interrupts
+    /// masked.
     pub(crate) fn look_again(&self) {
-        let highest = self.queue.lock().highest();
-        let level = self.level.load(Ordering::Relaxed);
-        if highest.is_some_and(|priority| priority.number() + 1 > level) {
+        // SAFETY: on this core, masked; used no more before `arm`.
+        let local = unsafe { self.local() };
+        let running = (!local.is_idle()).then(|| local.ranking().priority());
+        let is_exiled = running.is_some() && !local.ranking().affinity().has(self.id);
+        let queue = self.queue.lock();
+        self.note_level(running);
+        let is_better = queue.highest().is_some_and(|priority| self.runs_less_than(priority));
+        drop(queue);
+        if is_better || is_exiled {
             self.is_due.store(true, Ordering::Relaxed);
         }
         self.arm();
@@ -143,12 +168,15 @@ impl<M: Machine> Core<M> {
     /// Sets the timer for whatever comes first: a sleeper, the end of the slice if anyone waits for
     /// the core, the next try to repin. None of them, no tick. On this core, interrupts masked.
     pub(crate) fn arm(&self) {
-        // SAFETY: on this core, masked; used no more after the next line.
+        // SAFETY: on this core, masked; used no more after the timer's deadline is known.
         let local = unsafe { self.local() };
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
         let limit = local.limit.filter(|_| local.carrier.is_some());
-        let is_wanted = self.ticking.decide(|| !self.queue.lock().is_empty());
+        // The less urgent wait without a tick until the running strand does, too.
+        let least = if is_idle { Priority::new(0) } else { local.ranking().priority() };
+        let is_wanted =
+            self.ticking.decide(|| self.queue.lock().highest().is_some_and(|highest| highest >= least));
         let sleeper = self.timers.lock().next();
         // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
         // the core and could not is asked again a little later, not in an endless row of interrupts.
@@ -159,8 +187,7 @@ impl<M: Machine> Core<M> {
         // As with the slice: who cannot lose the core now is asked again a little later.
         let limit = limit.map(|limit| if is_due { limit.max(M::now_ns() + RETRY_NS) } else { limit });
         let deadline = [sleeper, slice, tick, limit].into_iter().flatten().min();
-        // SAFETY: as above.
-        unsafe { self.local() }.timer = deadline;
+        local.timer = deadline;
         M::set_timer(deadline);
     }
 }

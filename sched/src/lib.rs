@@ -7,7 +7,8 @@
 //! The parts, in the order in which a reader needs them:
 //!
 //! - [`machine`]: what must be supplied.
-//! - [`strand`]: what a strand is; [`spawn`]: how one is made, joined and ended.
+//! - [`strand`]: what a strand is; [`attributes`]: how urgent it is, and where it may run; [`change`]: how
+//!   that changes while it lives; [`spawn`]: how one is made, joined and ended.
 //! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
@@ -18,7 +19,7 @@
 //! - [`sync`]: mutex, condition, semaphore, channel, barrier: those of [`waiting`], over these strands.
 //! - [`package`]: thread packages, application schedulers above the global one.
 //! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
-//! - `token` and `hail`: the words by which strands and cores are called, model-checked.
+//! - `token`, `hail` and `spot`: the words by which strands and cores are called and found, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
 //!
 //! # Locks
@@ -43,6 +44,8 @@ extern crate alloc;
 #[cfg(feature = "host")]
 extern crate std;
 
+pub mod attributes;
+pub mod change;
 pub mod core;
 pub mod directory;
 pub mod fifo;
@@ -58,6 +61,7 @@ mod roll;
 pub mod scheduler;
 mod slots;
 pub mod spawn;
+mod spot;
 pub mod strand;
 pub mod switch;
 pub mod sync;
@@ -67,6 +71,7 @@ pub mod wait;
 pub mod workers;
 
 pub use crate::{
+    change::{AffinityError, lend, set_affinity, set_priority, take_back},
     core::Core,
     directory::Directory,
     idle::run_idle,

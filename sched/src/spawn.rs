@@ -3,16 +3,19 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 use waiting::Lending;
 
 use crate::{
+    attributes::Attributes,
+    fifo::Links,
     machine::Machine,
     package::{self, Package},
     roll::Place,
+    spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::finish,
     token::Token,
@@ -162,7 +165,7 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
-        strand.core.store(core, Ordering::Relaxed);
+        strand.spot.leave(core);
         strand
     }
 
@@ -179,12 +182,11 @@ impl Builder {
             id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
             handle: AtomicU64::new(0),
             name: self.name,
-            priority: self.priority,
-            affinity: self.affinity,
+            attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
-            core: AtomicUsize::new(core),
+            spot: Spot::new(core),
             run_ns: AtomicU64::new(0),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
@@ -192,7 +194,7 @@ impl Builder {
             saved: Exclusive::new(saved),
             lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
-            next: Exclusive::new(None),
+            links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
         })
     }

@@ -7,8 +7,9 @@ use dispatcher::context::might_sleep;
 use waiting::{Lending, Strands};
 
 use crate::{
+    change,
     machine::Machine,
-    strand::Strand,
+    strand::{Priority, Strand},
     wait::{block, block_until, make_runnable},
 };
 
@@ -100,6 +101,14 @@ unsafe impl<M: Machine + 'static> Strands for StrandsOf<M> {
     }
 
     fn own_urgency(strand: &Arc<Strand<M>>) -> u8 {
-        strand.priority().number()
+        strand.base_priority().number()
+    }
+
+    fn lend(strand: &Arc<Strand<M>>, urgency: u8) {
+        change::lend(strand, Priority::new(urgency));
+    }
+
+    fn take_back(strand: &Arc<Strand<M>>, urgency: u8) {
+        change::take_back(strand, Priority::new(urgency));
     }
 }
