@@ -7,6 +7,7 @@ use core::{
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
@@ -198,6 +199,7 @@ impl Builder {
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
+            lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
             links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
