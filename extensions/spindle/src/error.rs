@@ -40,10 +40,12 @@ pub enum Error {
     Posted = 15,
     /// The event takes no asynchronous raises.
     NoQueue = 16,
+    /// The strand was asked to end, or its own domain is being retired: return.
+    Terminated = 18,
 }
 
 impl Error {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Unbound,
         Self::OutOfMemory,
         Self::BadArgument,
@@ -60,6 +62,7 @@ impl Error {
         Self::Full,
         Self::Posted,
         Self::NoQueue,
+        Self::Terminated,
     ];
 }
 
@@ -82,6 +85,7 @@ impl fmt::Display for Error {
             Self::Full => "a queue is full: raise again when its handler has caught up",
             Self::Posted => "its handlers are asynchronous: they will run, and answer nobody",
             Self::NoQueue => "the event takes no asynchronous raises: raise it and wait",
+            Self::Terminated => "the strand was asked to end: return",
         })
     }
 }
