@@ -7,6 +7,7 @@ use core::{
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
@@ -18,6 +19,7 @@ use crate::{
     spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::finish,
+    terminate::{Terminated, terminate},
     token::Token,
     wait::{block, current, unblock},
 };
@@ -197,6 +199,7 @@ impl Builder {
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
+            lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
             links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
@@ -211,9 +214,14 @@ extern "C" fn main<M: Machine>() -> ! {
     {
         let this = current::<M>();
         let entry = this.entry.lock().take().expect("a strand begins once");
+        let is_terminated = this.is_terminated();
         // The reference to the strand is dropped first: it would never be dropped otherwise.
         drop(this);
-        entry();
+        if is_terminated {
+            drop(entry);
+        } else {
+            entry();
+        }
     }
     package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
@@ -246,6 +254,43 @@ impl<M: Machine> Handle<M> {
             });
             if has_ended {
                 return;
+            }
+            block::<M>();
+        }
+    }
+
+    /// Asks the strand to end: see [`terminate`](crate::terminate()).
+    pub fn terminate(&self) -> bool {
+        terminate(&self.strand)
+    }
+
+    /// As [`join`](Self::join), unless the strand that waits is terminated: then whoever has the handle can
+    /// still join.
+    ///
+    /// # Errors
+    ///
+    /// [`Terminated`], at once if it was so before.
+    #[track_caller]
+    pub fn try_join(&self) -> Result<(), Terminated> {
+        let this = current::<M>();
+        loop {
+            // Once for each turn: a call that comes after it is kept for `block`.
+            let is_terminated = this.is_terminated();
+            let has_ended = M::masked(|| match &mut *self.strand.joiners.lock() {
+                None => true,
+                Some(joiners) => {
+                    joiners.retain(|joiner| !Arc::ptr_eq(joiner, &this));
+                    if !is_terminated {
+                        joiners.push(this.clone());
+                    }
+                    false
+                }
+            });
+            if has_ended {
+                return Ok(());
+            }
+            if is_terminated {
+                return Err(Terminated);
             }
             block::<M>();
         }

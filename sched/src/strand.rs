@@ -9,6 +9,7 @@ use core::{
 };
 
 use dispatcher::{Crossing, DomainState};
+use waiting::Lending;
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
@@ -21,6 +22,7 @@ use crate::{
     },
     roll::Place,
     spot::Spot,
+    sync::StrandsOf,
     token::Token,
 };
 
@@ -78,6 +80,8 @@ pub struct Strand<M: Machine> {
     /// Who waits for its end; `None` once it has ended and its stack is gone.
     pub(crate) joiners: spin::Mutex<Option<Vec<Arc<Strand<M>>>>>,
     pub(crate) saved: Exclusive<Saved>,
+    /// For which mutex it waits.
+    pub(crate) lending: Lending<StrandsOf<M>>,
     /// Of a thread package's strand; none for those whom the global scheduler queues.
     pub(crate) managed: Option<Managed<M>>,
     /// Its neighbours in the list in which it stands; guarded by the list's lock.
@@ -163,6 +167,11 @@ impl<M: Machine> Strand<M> {
     /// Where it may run.
     pub fn affinity(&self) -> CoreSet {
         self.attributes.affinity()
+    }
+
+    /// Has somebody called [`terminate`](crate::terminate())? It may go on nevertheless.
+    pub fn is_terminated(&self) -> bool {
+        self.attributes.is_terminated()
     }
 
     /// The domain that it belongs to; none for the core's own.

@@ -83,11 +83,16 @@ pub mod demo {
 /// them, so nobody else can call these.
 pub mod dispatcher {
     mod raw {
-        use crate::installation::Installation;
+        use crate::{
+            installation::{Exportation, Installation},
+            plain::Text,
+        };
 
         crate::interface::interface! { "Dispatcher":
             /// Installs a handler, or puts it in the place of another.
             Install => install(wanted: &Installation) -> u64;
+            /// Makes an event of the caller's own, and its handler.
+            Export => export(wanted: &Installation, name: Text<'_>, signature: Text<'_>, event: &Exportation);
             /// Removes a binding from an event.
             Remove => remove(event: usize, binding: u64);
             /// Removes a binding from an event, and waits until nobody runs it any more.
@@ -98,8 +103,8 @@ pub mod dispatcher {
             Post => post(event: usize, args: usize);
         }
     }
-    pub use raw::{Install, Post, Raise, Remove, RemoveDrained};
-    pub(crate) use raw::{install, post, raise, remove, remove_drained};
+    pub use raw::{Export, Install, Post, Raise, Remove, RemoveDrained};
+    pub(crate) use raw::{export, install, post, raise, remove, remove_drained};
 }
 
 /// Thread packages; [`package`](mod@crate::package) is the safe side.

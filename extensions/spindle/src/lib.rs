@@ -26,6 +26,7 @@
 //!   for certain arguments, given a place among the others, and a time that it keeps; a [`filter`] changes
 //!   the arguments for those after it. [`remove_drained`] waits until nobody runs it any more. A handler can
 //!   be asynchronous ([`Handler::posted`]), and so can a raise ([`post`]).
+//! - Events of its own: [`export`] makes one, by which other spindles use this one.
 //! - [`package`]: thread packages, schedulers that are spindles.
 //! - [`Error`]: what can come back from another domain.
 //! - For the kernel and for those who declare interfaces: [`mod@plain`] (what may cross a border),
@@ -61,7 +62,7 @@ pub use crate::{
     event::{Event, post, raise},
     handle::Strand,
     handler::{
-        Binding, Field, Handler, OnFull, Order, Place, Posting, filter, handler, install, remove,
+        Binding, Field, Handler, OnFull, Order, Place, Posting, export, filter, handler, install, remove,
         remove_drained,
     },
     interfaces::{clock, demo, processor, strand},

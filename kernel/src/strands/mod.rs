@@ -13,6 +13,8 @@ mod cpu;
 pub mod housekeeper;
 pub mod packages;
 #[cfg(feature = "ktest")]
+mod packages_tests;
+#[cfg(feature = "ktest")]
 mod pool_tests;
 mod spawn;
 #[cfg(feature = "ktest")]
