@@ -62,7 +62,8 @@ impl<T, S: Strands> Lock<T, S> {
     pub(crate) fn try_acquire(&self) -> Option<Held<'_, T, S>> {
         // Acquire: as in `acquire`.
         let is_ours = !self.is_held.swap(true, Ordering::Acquire);
-        is_ours.then_some(Held { lock: self })
+        // Made only if it is: the end of one gives the lock back.
+        is_ours.then(|| Held { lock: self })
     }
 }
 
