@@ -6,12 +6,22 @@
 //! two touch at once is reported by loom's cells.
 #![cfg(loom)]
 
+#[allow(dead_code, reason = "its model only tries")]
+#[path = "../src/raw.rs"]
+mod raw;
 #[path = "../../src/token.rs"]
 mod token;
 
-/// In place of `sched/src/primitive.rs`.
+/// In place of this crate's, and of `sched/src/primitive.rs`.
 mod primitive {
-    pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+    macro_rules! constructor {
+        ($vis:vis fn $name:ident() -> Self $body:block) => {
+            $vis fn $name() -> Self $body
+        };
+    }
+    pub(crate) use constructor;
 }
 
 use std::{cell::RefCell, sync::Arc};
@@ -210,6 +220,39 @@ fn strands<const N: usize>(own: [u8; N]) -> [Arc<Strand>; N] {
     own.map(Strand::new)
 }
 
+/// The inner lock itself: what one holder did, the next one sees.
+#[test]
+fn an_inner_lock_has_one_holder() {
+    struct Guarded(raw::Raw, UnsafeCell<usize>);
+    // SAFETY: the cell is touched by who has the lock; loom checks it.
+    unsafe impl Sync for Guarded {}
+    // SAFETY: it is a number.
+    unsafe impl Send for Guarded {}
+
+    fn add(guarded: &Guarded) {
+        let _held = loop {
+            match guarded.0.try_acquire() {
+                Some(held) => break held,
+                None => thread::yield_now(),
+            }
+        };
+        // SAFETY: the lock is held.
+        guarded.1.with_mut(|count| unsafe { *count += 1 });
+    }
+
+    loom::model(|| {
+        let guarded = Arc::new(Guarded(raw::Raw::new(), UnsafeCell::new(0)));
+        let other = guarded.clone();
+        let thread = thread::spawn(move || add(&other));
+        add(&guarded);
+        thread.join().unwrap();
+        let held = guarded.0.try_acquire().expect("nobody has it");
+        // SAFETY: as above.
+        assert_eq!(guarded.1.with(|count| unsafe { *count }), 2);
+        drop(held);
+    });
+}
+
 /// Two add to what the mutex guards.
 fn two_exclude_each_other(own: [u8; 2]) {
     let [this, other] = strands(own);
@@ -245,7 +288,7 @@ fn a_mutex_goes_from_hand_to_hand() {
             spawn(&strand, move || *mutex.lock() += 1)
         });
         *mutex.lock() += 1;
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(*mutex.lock(), 3);
     });
 }
@@ -332,7 +375,7 @@ fn two_signals_serve_two() {
         });
         semaphore.signal();
         semaphore.signal();
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(!semaphore.try_wait());
     });
 }
@@ -411,7 +454,7 @@ fn all_are_notified() {
         });
         *pair.0.lock() = true;
         pair.1.notify_all();
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 
