@@ -1,11 +1,12 @@
 //! What each core has for itself.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use dispatcher::Dispatcher;
 
 use crate::{
+    account::Counter,
     hail::Ticking,
     machine::Machine,
     package::Why,
@@ -35,8 +36,13 @@ pub struct Core<M: Machine> {
     level: AtomicU8,
     /// A timer interrupt will end the present slice.
     ticking: Ticking,
-    /// Strand switches, for people.
-    pub(crate) switches: AtomicU64,
+    /// Strand switches; those that a strand had no choice in; strands that were taken from other cores'
+    /// queues. By the core itself, masked.
+    pub(crate) switches: Counter,
+    pub(crate) preemptions: Counter,
+    pub(crate) steals: Counter,
+    /// Runs where nobody else wants to.
+    idle: Arc<Strand<M>>,
     pub(crate) local: Exclusive<Local<M>>,
 }
 
@@ -53,9 +59,8 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) recall: Option<Why>,
     /// What the strand that comes next must do about the one that left.
     pub(crate) after: After<M>,
-    /// When the present slice ends, and when it began.
+    /// When the present slice ends.
     pub(crate) slice_end: u64,
-    pub(crate) since: u64,
     /// Somebody waits for this core to repin, and it was inside when it was asked.
     pub(crate) must_repin: bool,
     /// Something with a time bound may run here: a tick that finds that it doesn't clears it.
@@ -73,7 +78,10 @@ impl<M: Machine> Core<M> {
             is_due: AtomicBool::new(false),
             level: AtomicU8::new(0),
             ticking: Ticking(AtomicBool::new(false)),
-            switches: AtomicU64::new(0),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            idle: idle.clone(),
             local: Exclusive::new(Local {
                 dispatcher,
                 current: idle.clone(),
@@ -83,7 +91,6 @@ impl<M: Machine> Core<M> {
                 recall: None,
                 after: After::Nothing,
                 slice_end: 0,
-                since: 0,
                 must_repin: false,
                 is_bounded: false,
                 timer: None,
@@ -103,7 +110,27 @@ impl<M: Machine> Core<M> {
 
     /// How often it went from one strand to another.
     pub fn switches(&self) -> u64 {
-        self.switches.load(Ordering::Relaxed)
+        self.switches.get()
+    }
+
+    /// How many of those the strand that left had no choice in.
+    pub fn preemptions(&self) -> u64 {
+        self.preemptions.get()
+    }
+
+    /// How many strands it took from other cores' queues when it had nothing to do.
+    pub fn steals(&self) -> u64 {
+        self.steals.get()
+    }
+
+    /// Will its timer end the present slice? Not while nobody waits for it.
+    pub fn is_ticking(&self) -> bool {
+        self.ticking.is_on()
+    }
+
+    /// The strand that runs where nobody else wants to: it halts the core. On no queue and on no roll.
+    pub fn idle(&self) -> &Arc<Strand<M>> {
+        &self.idle
     }
 
     /// # Safety

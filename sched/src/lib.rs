@@ -12,7 +12,9 @@
 //! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
+//! - [`mod@terminate`]: how a strand is asked to end.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
+//! - `account`: what is counted of all these, for people.
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
@@ -44,6 +46,7 @@ extern crate alloc;
 #[cfg(feature = "host")]
 extern crate std;
 
+mod account;
 pub mod attributes;
 pub mod change;
 pub mod core;
@@ -65,6 +68,7 @@ mod spot;
 pub mod strand;
 pub mod switch;
 pub mod sync;
+pub mod terminate;
 pub mod timers;
 mod token;
 pub mod wait;
@@ -81,6 +85,7 @@ pub use crate::{
     strand::{CoreSet, Priority, State, Strand},
     switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
     sync::{Barrier, Channel, Condition, Mutex, MutexGuard, Semaphore},
+    terminate::{Terminated, Woken, is_terminated, terminate, try_block, try_block_until, try_sleep_ns},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},
     workers::Workers,
 };

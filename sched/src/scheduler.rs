@@ -19,6 +19,9 @@ use crate::{
     strand::{CoreSet, Priority, State, Strand},
 };
 
+/// So many strands are copied while the roll is locked.
+const PIECE: usize = 16;
+
 /// The global scheduler. One in a kernel, a `static`.
 pub struct Scheduler<M: Machine> {
     cores: [AtomicPtr<Core<M>>; MOST_CORES],
@@ -93,21 +96,16 @@ impl<M: Machine> Scheduler<M> {
         &self.directory
     }
 
-    /// Every strand that has not been reaped, in the order in which they were made.
+    /// Every strand that was there at the beginning and has not been reaped, in the order in which they were
+    /// made. Copied in pieces, so that those who make strands and reap them never wait for long.
     pub fn strands(&self) -> Vec<Arc<Strand<M>>> {
-        // Copied out under the lock, but room is found before it: the count may grow meanwhile.
+        let end = self.next_id.load(Ordering::Relaxed);
+        let mut copy = Vec::with_capacity(M::masked(|| self.strands.lock().len()) + PIECE);
+        let mut known = 0;
         loop {
-            let count = M::masked(|| self.strands.lock().len());
-            let mut copy = Vec::with_capacity(count + 8);
-            let fits = M::masked(|| {
-                let strands = self.strands.lock();
-                let fits = strands.len() <= copy.capacity();
-                if fits {
-                    copy.extend(strands.iter().cloned());
-                }
-                fits
-            });
-            if fits {
+            copy.reserve(PIECE);
+            let copy_on = || self.strands.lock().copy_on(&mut copy, &mut known, PIECE, end);
+            if M::masked(copy_on) {
                 return copy;
             }
         }

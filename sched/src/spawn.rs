@@ -10,6 +10,7 @@ use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 use waiting::Lending;
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
     attributes::Attributes,
     fifo::Links,
     machine::Machine,
@@ -18,6 +19,7 @@ use crate::{
     spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::finish,
+    terminate::{Terminated, terminate},
     token::Token,
     wait::{block, current, unblock},
 };
@@ -165,6 +167,7 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
+        strand.clock.start(M::now_ns());
         strand.spot.leave(core);
         strand
     }
@@ -187,7 +190,11 @@ impl Builder {
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             spot: Spot::new(core),
-            run_ns: AtomicU64::new(0),
+            clock: Clock::new(),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
@@ -207,9 +214,14 @@ extern "C" fn main<M: Machine>() -> ! {
     {
         let this = current::<M>();
         let entry = this.entry.lock().take().expect("a strand begins once");
+        let is_terminated = this.is_terminated();
         // The reference to the strand is dropped first: it would never be dropped otherwise.
         drop(this);
-        entry();
+        if is_terminated {
+            drop(entry);
+        } else {
+            entry();
+        }
     }
     package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
@@ -242,6 +254,43 @@ impl<M: Machine> Handle<M> {
             });
             if has_ended {
                 return;
+            }
+            block::<M>();
+        }
+    }
+
+    /// Asks the strand to end: see [`terminate`](crate::terminate()).
+    pub fn terminate(&self) -> bool {
+        terminate(&self.strand)
+    }
+
+    /// As [`join`](Self::join), unless the strand that waits is terminated: then whoever has the handle can
+    /// still join.
+    ///
+    /// # Errors
+    ///
+    /// [`Terminated`], at once if it was so before.
+    #[track_caller]
+    pub fn try_join(&self) -> Result<(), Terminated> {
+        let this = current::<M>();
+        loop {
+            // Once for each turn: a call that comes after it is kept for `block`.
+            let is_terminated = this.is_terminated();
+            let has_ended = M::masked(|| match &mut *self.strand.joiners.lock() {
+                None => true,
+                Some(joiners) => {
+                    joiners.retain(|joiner| !Arc::ptr_eq(joiner, &this));
+                    if !is_terminated {
+                        joiners.push(this.clone());
+                    }
+                    false
+                }
+            });
+            if has_ended {
+                return Ok(());
+            }
+            if is_terminated {
+                return Err(Terminated);
             }
             block::<M>();
         }

@@ -4,6 +4,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     cell::UnsafeCell,
     fmt,
+    panic::Location,
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
@@ -11,6 +12,7 @@ use dispatcher::{Crossing, DomainState};
 use waiting::Lending;
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
     attributes::Attributes,
     fifo::Links,
     machine::Machine,
@@ -65,8 +67,13 @@ pub struct Strand<M: Machine> {
     pub(crate) state: AtomicU8,
     pub(crate) token: Token,
     pub(crate) spot: Spot,
-    /// Nanoseconds that it has had a core.
-    pub(crate) run_ns: AtomicU64,
+    /// How long it has had a core; how often it got one, lost one without a choice, and was taken to another
+    /// by one that had nothing to do; where it waits.
+    pub(crate) clock: Clock,
+    pub(crate) switches: Counter,
+    pub(crate) preemptions: Counter,
+    pub(crate) steals: Counter,
+    pub(crate) waits_at: Whereabouts,
     /// What runs when it begins.
     pub(crate) entry: spin::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     pub(crate) stack: spin::Mutex<Option<M::Stack>>,
@@ -162,6 +169,11 @@ impl<M: Machine> Strand<M> {
         self.attributes.affinity()
     }
 
+    /// Has somebody called [`terminate`](crate::terminate())? It may go on nevertheless.
+    pub fn is_terminated(&self) -> bool {
+        self.attributes.is_terminated()
+    }
+
     /// The domain that it belongs to; none for the core's own.
     pub fn domain(&self) -> Option<&Arc<DomainState>> {
         self.domain.as_ref()
@@ -177,9 +189,58 @@ impl<M: Machine> Strand<M> {
         self.managed.as_ref().map(|managed| &managed.package)
     }
 
-    /// Nanoseconds that it has had a core, up to the last switch; a carrier's with those that it carried.
+    /// Nanoseconds that it has had a core, up to now, the present slice included; a carrier's with those that
+    /// it carries.
     pub fn run_ns(&self) -> u64 {
-        self.run_ns.load(Ordering::Relaxed)
+        self.clock.at(M::now_ns())
+    }
+
+    /// Has it a core at this moment? An idle strand's [`state`](Self::state) does not tell.
+    pub fn has_core(&self) -> bool {
+        self.clock.is_running()
+    }
+
+    /// How often it got a core.
+    pub fn switches(&self) -> u64 {
+        self.switches.get()
+    }
+
+    /// How often it had no choice in losing one.
+    pub fn preemptions(&self) -> u64 {
+        self.preemptions.get()
+    }
+
+    /// How often a core that had nothing to do took it from another's queue.
+    pub fn steals(&self) -> u64 {
+        self.steals.get()
+    }
+
+    /// Where in the source it waits, or waited last: the call of [`block`](crate::block), or of what blocks
+    /// in its caller's name.
+    pub fn waits_at(&self) -> Option<&'static Location<'static>> {
+        self.waits_at.get()
+    }
+
+    /// Shows `look` its stack; `None` where it has none: it has ended, or is a core's idle one. Not while it is
+    /// being freed: `look` holds that up, and must be short.
+    pub fn stack<T>(&self, look: impl FnOnce(&M::Stack) -> T) -> Option<T> {
+        M::masked(|| self.stack.lock().as_ref().map(look))
+    }
+
+    /// The numbers of those who wait for its end, as many as `joiners` has room for; returns how many there
+    /// are.
+    pub fn joiners(&self, joiners: &mut [u64]) -> usize {
+        M::masked(|| {
+            let waiting = self.joiners.lock();
+            let waiting = waiting.as_deref().unwrap_or_default();
+            joiners.iter_mut().zip(waiting).for_each(|(place, joiner)| *place = joiner.id);
+            waiting.len()
+        })
+    }
+
+    /// Was it called since it last waited, so that it will not wait the next time?
+    pub fn was_called(&self) -> bool {
+        self.token.was_called()
     }
 
     /// What it is doing; it may do something else by the time you look.

@@ -115,9 +115,14 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     };
     let next = next.unwrap_or_else(|| local.idle.clone());
     if let Some(carrier) = &carrier {
-        charge(carrier, local, now);
+        carrier.clock.stop(now);
     }
     let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
+    if leaving == Leaving::Preempted {
+        this.preemptions.add_one();
+        core.preemptions.add_one();
+    }
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
     local.after = match leaving {
         _ if is_idle => After::Nothing,
@@ -146,23 +151,18 @@ fn exchange<M: Machine>(
 ) -> (Arc<Strand<M>>, *mut usize, usize) {
     next.spot.leave(core.id());
     next.set_state(State::Running);
+    next.clock.start(now);
+    next.switches.add_one();
     // SAFETY: the next strand was taken from the queue, or from its package, or is this core's idle strand or
     // its carrier: so it does not run, and nobody else switches to it.
     let load = unsafe { next.saved.get() }.stack_pointer;
     let this = core::mem::replace(&mut local.current, next);
-    charge(&this, local, now);
-    local.since = now;
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
     saved.crossing = crossing;
-    core.switches.fetch_add(1, Ordering::Relaxed);
+    core.switches.add_one();
     let save = &raw mut saved.stack_pointer;
     (this, save, load)
-}
-
-/// Counts the time since the last switch as the strand's.
-fn charge<M: Machine>(strand: &Strand<M>, local: &Local<M>, now: u64) {
-    strand.run_ns.fetch_add(now.saturating_sub(local.since), Ordering::Relaxed);
 }
 
 /// The running strand, which is carried, leaves the core to a strand of its package's that was claimed, or to
@@ -176,13 +176,9 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     let crossing = local.dispatcher.depart::<M>(Departure::Blocked).expect("who blocks can depart");
     local.must_repin = false;
     let now = M::now_ns();
-    let carrier = local.carrier.as_ref().expect("only carried strands hand over");
-    charge(carrier, local, now);
-    let next = match next {
-        Some(next) => next,
-        None => local.carrier.take().expect("as above"),
-    };
+    let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
     local.after = match parting {
         Parting::Park => After::Park(this),
         Parting::Keep => After::Keep(this),
@@ -205,6 +201,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     local.must_repin = false;
     let now = M::now_ns();
     let (this, save, load) = exchange(core, local, strand, crossing, now);
+    // Its clock goes on: what it carries is its time, too.
     local.carrier = Some(this);
     local.limit = limit_ns;
     local.recall = None;
