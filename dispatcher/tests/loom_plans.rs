@@ -28,6 +28,9 @@ mod domain {
         }
     }
 }
+mod event {
+    pub(crate) struct Overrun;
+}
 mod guard {
     pub(crate) struct RawGuard;
 }
