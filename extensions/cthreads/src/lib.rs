@@ -31,7 +31,6 @@ use table::{Table, Thing};
 const LOOK_NS: u64 = 1_000_000;
 
 /// Everything there is.
-#[derive(Default)]
 struct State {
     /// Who can run, in the order in which they came.
     ready: VecDeque<Strand>,
@@ -40,7 +39,8 @@ struct State {
     table: Table,
 }
 
-static STATE: spin::Lazy<spin::Mutex<State>> = spin::Lazy::new(Default::default);
+static STATE: spin::Mutex<State> =
+    spin::Mutex::new(State { ready: VecDeque::new(), idle: 0, table: Table::new() });
 
 struct CThreads;
 
@@ -119,25 +119,43 @@ fn tell(package: Package, has_idle: bool) {
 /// The running strand gives its core up until it has the mutex.
 fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
     loop {
-        let next = {
-            let mut state = STATE.lock();
-            match state.table.get(mutex) {
-                Some(Thing::Mutex { owner, .. }) if *owner == me => return answer::DONE,
-                Some(Thing::Mutex { .. }) => state.ready.pop_front(),
-                _ => return answer::UNKNOWN,
-            }
+        let mut state = STATE.lock();
+        let is_mine = match state.table.get(mutex) {
+            Some(Thing::Mutex { owner, .. }) => *owner == me,
+            _ => return answer::UNKNOWN,
         };
+        if is_mine {
+            return answer::DONE;
+        }
+        let next = state.ready.pop_front();
+        drop(state);
         match package.hand_off(next.unwrap_or(Strand::NONE)) {
             Ok(()) => {}
             // Nobody runs strands for it any more: the kernel runs them all, and this one has to look.
             Err(Error::Closed) => drop(strand::sleep(LOOK_NS)),
-            Err(_) => return answer::NO_THREAD,
+            Err(why) => {
+                forget(me, mutex);
+                let is_over = why == Error::Terminated || strand::is_terminated() == Ok(true);
+                return if is_over { answer::TERMINATED } else { answer::NO_THREAD };
+            }
         }
     }
 }
 
+/// The strand does not wait for the mutex any more; if it has got it, the next one gets it.
+fn forget(me: Strand, mutex: u64) {
+    let mut state = STATE.lock();
+    if give(&mut state, mutex, me).is_ok() {
+        return;
+    }
+    if let Some(Thing::Mutex { waiters, .. }) = state.table.get(mutex) {
+        waiters.retain(|waiter| *waiter != me);
+    }
+    state.table.forget(me);
+}
+
 fn lock(package: Package, mutex: u64) -> u64 {
-    let Ok(me) = strand::current() else { return answer::NO_THREAD };
+    let Ok(me) = package.current() else { return answer::NO_THREAD };
     let taken = take(&mut STATE.lock(), mutex, me);
     match taken {
         Ok(true) => answer::DONE,
@@ -147,7 +165,7 @@ fn lock(package: Package, mutex: u64) -> u64 {
 }
 
 fn unlock(package: Package, mutex: u64) -> u64 {
-    let Ok(me) = strand::current() else { return answer::NO_THREAD };
+    let Ok(me) = package.current() else { return answer::NO_THREAD };
     let mut state = STATE.lock();
     let given = give(&mut state, mutex, me);
     let has_idle = state.idle != 0 && !state.ready.is_empty();
@@ -157,7 +175,7 @@ fn unlock(package: Package, mutex: u64) -> u64 {
 }
 
 fn wait(package: Package, condition: u64, mutex: u64) -> u64 {
-    let Ok(me) = strand::current() else { return answer::NO_THREAD };
+    let Ok(me) = package.current() else { return answer::NO_THREAD };
     let mut state = STATE.lock();
     if !matches!(state.table.get(condition), Some(Thing::Condition(_))) {
         return answer::UNKNOWN;

@@ -20,13 +20,17 @@ pub enum Thing {
 
 /// The table. A number is a place in it plus one, and how often the place was taken, so that an old number finds
 /// nothing.
-#[derive(Default)]
 pub struct Table {
     places: Vec<(u32, Option<Thing>)>,
     free: Vec<u32>,
 }
 
 impl Table {
+    /// Nothing in it.
+    pub const fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new() }
+    }
+
     /// Puts a thing in; its number, or zero if there are too many.
     pub fn add(&mut self, thing: Thing) -> u64 {
         let place = match self.free.pop() {
@@ -48,6 +52,15 @@ impl Table {
         let place = (number as u32).checked_sub(1)?;
         let (turn, there) = self.places.get_mut(place as usize)?;
         if u64::from(*turn) == number >> 32 { there.as_mut() } else { None }
+    }
+
+    /// The strand waits for no condition any more.
+    pub fn forget(&mut self, strand: Strand) {
+        for (_, thing) in &mut self.places {
+            if let Some(Thing::Condition(waiters)) = thing {
+                waiters.retain(|(waiter, _)| *waiter != strand);
+            }
+        }
     }
 
     /// Takes out one that nobody has or waits for.

@@ -136,14 +136,16 @@ pub mod package {
             Wake => wake(package: u32) -> bool;
             /// Takes a core back from the strand that the package runs there.
             Recall => recall(package: u32, core: u32);
+            /// The running strand, if the package runs it.
+            Current => current(package: u32) -> u64;
             /// Keeps the running strand and runs another.
             HandOff => hand_off(package: u32, next: u64);
             /// Gives the package up.
             Resign => resign(package: u32);
         }
     }
-    pub use raw::{HandOff, Recall, Register, Resign, Wake};
-    pub(crate) use raw::{hand_off, recall, register, resign, wake};
+    pub use raw::{Current, HandOff, Recall, Register, Resign, Wake};
+    pub(crate) use raw::{current, hand_off, recall, register, resign, wake};
 }
 
 /// The console's text; [`println!`](crate::println) formats for it.

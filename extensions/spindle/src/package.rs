@@ -264,6 +264,17 @@ impl Package {
         raw::recall(self.0, core)
     }
 
+    /// The running strand, if it is one that the package runs. Cheaper than
+    /// [`strand::current`](crate::strand::current).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Context`] if the package does not run it: it is no strand of the package's, or the package was
+    /// ejected.
+    pub fn current(self) -> Result<Strand, Error> {
+        raw::current(self.0).map(Strand::from_word)
+    }
+
     /// Called in the package's own procedures, on one of its strands: that strand is the package's to keep, and
     /// `next` runs in its place at once; with [`Strand::NONE`], whom [`resume`](ThreadPackage::resume) says. It
     /// returns when the package runs the strand again. No method is called: the package is the one who says. So

@@ -194,6 +194,35 @@ impl fmt::Display for HandOffError {
 
 impl core::error::Error for HandOffError {}
 
+/// The handle of the running strand, if package `number`, which is the domain `owner`'s, runs it.
+///
+/// Cost: a few loads.
+///
+/// # Errors
+///
+/// [`HandOffError::NotCarried`].
+pub fn current<M: Machine>(owner: Option<u32>, number: u32) -> Result<u64, HandOffError> {
+    M::masked(|| {
+        let (this, _) = carried_by::<M>(owner, number)?;
+        this.handle().ok_or(HandOffError::NotCarried)
+    })
+}
+
+/// The running strand and its package, if it is carried by that one. Interrupts masked.
+fn carried_by<'a, M: Machine>(
+    owner: Option<u32>,
+    number: u32,
+) -> Result<(&'a Strand<M>, &'a Arc<Package<M>>), HandOffError> {
+    // SAFETY: on this core, masked; the reference ends with the statement.
+    if unsafe { M::core().local() }.carrier.is_none() {
+        return Err(HandOffError::NotCarried);
+    }
+    let this = running::<M>();
+    let package = &managed(this).package;
+    let is_its = package.number() == number && package.domain().map(|domain| domain.id()) == owner;
+    if is_its { Ok((this, package)) } else { Err(HandOffError::NotCarried) }
+}
+
 /// The running strand, of package `number`, which is the domain `owner`'s, becomes its package's to keep, and the strand `to` runs in its
 /// place; with zero, whom the package says when it is asked. Returns when the package runs this one again. The
 /// package is told nothing: it is the one that calls.
@@ -205,16 +234,7 @@ impl core::error::Error for HandOffError {}
 /// See [`HandOffError`]; nothing has changed then.
 pub fn hand_off<M: Machine>(owner: Option<u32>, number: u32, to: u64) -> Result<(), HandOffError> {
     M::masked(|| {
-        // SAFETY: on this core, masked; used no more before the strand leaves.
-        let local = unsafe { M::core().local() };
-        if local.carrier.is_none() {
-            return Err(HandOffError::NotCarried);
-        }
-        let this = running::<M>();
-        let package = &managed(this).package;
-        if package.number() != number || package.domain().map(|domain| domain.id()) != owner {
-            return Err(HandOffError::NotCarried);
-        }
+        let (this, package) = carried_by::<M>(owner, number)?;
         if package.is_ejected() {
             return Err(HandOffError::Ejected);
         }

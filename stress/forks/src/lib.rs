@@ -221,8 +221,7 @@ fn refused() -> Result<bool, Error> {
     let are_refused = refused(builder.priority(17), Error::Limit)
         && refused(builder.priority(255), Error::Limit)
         && refused(builder.cores(CoreSet(0)), Error::BadArgument)
-        && refused(builder.cores(CoreSet::only(63)), Error::BadArgument)
-        && refused(builder.package(u32::MAX), Error::BadArgument);
+        && refused(builder.cores(CoreSet::only(63)), Error::BadArgument);
     let is_made = builder.priority(0).spawn(|| 7)?.join()? == 7;
     Ok(are_refused && is_made && Arc::strong_count(&kept) == 1)
 }

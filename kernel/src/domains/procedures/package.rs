@@ -106,6 +106,12 @@ pub extern "C" fn resign(package: u32) -> Status {
     .into()
 }
 
+pub extern "C" fn current(package: u32, result: *mut u64) -> Status {
+    answer(result, |domain| {
+        sched::package::current::<Cpu>(Some(domain.id()), package).map_err(|_| Error::Context)
+    })
+}
+
 pub extern "C" fn hand_off(package: u32, next: u64) -> Status {
     if let Err(error) = enter() {
         return Err(error).into();
