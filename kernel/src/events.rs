@@ -2,6 +2,7 @@
 
 pub mod exported;
 mod guarded;
+pub mod strands;
 #[cfg(feature = "ktest")]
 mod tests;
 pub mod watch;
@@ -29,7 +30,8 @@ pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>:
 pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear)).open();
 
 /// Every event of the kernel, by its number less one: no number is zero. Those of spindles have larger ones.
-static EVENTS: [&dyn OwnEvent; 3] = [&HELLO, &GUARDED, &HEARD];
+static EVENTS: [&dyn OwnEvent; 7] =
+    [&HELLO, &GUARDED, &HEARD, &strands::RESUME, &strands::CHECKPOINT, &strands::BLOCK, &strands::UNBLOCK];
 
 /// How often `Demo.Heard` told of each core; a line for each.
 static HEARD_OF: [Count; MOST_CORES] = [const { Count(AtomicU64::new(0)) }; MOST_CORES];
@@ -88,6 +90,7 @@ pub fn by_hand() -> impl Iterator<Item = (&'static str, ByHand)> {
 /// The owners of events take them into their care. Once, before anybody else can install on them.
 pub fn init() {
     guarded::init();
+    strands::init();
 }
 
 /// An event that is there as long as somebody has this.

@@ -53,8 +53,11 @@ fn halt<M: Machine>(core: &'static Core<M>) {
 /// Takes a strand from another core's queue: from the next core on, so that not all fall on one.
 fn steal<M: Machine>(thief: usize) -> Option<Arc<Strand<M>>> {
     let scheduler = M::scheduler();
-    (thief + 1..MOST_CORES)
+    let strand = (thief + 1..MOST_CORES)
         .chain(0..thief)
         .filter_map(|id| scheduler.core(id))
-        .find_map(|core| core.queue.lock().steal(thief))
+        .find_map(|core| core.queue.lock().steal(thief))?;
+    strand.steals.add_one();
+    M::core().steals.add_one();
+    Some(strand)
 }

@@ -7,18 +7,20 @@
 //! The parts, in the order in which a reader needs them:
 //!
 //! - [`machine`]: what must be supplied.
-//! - [`strand`]: what a strand is; [`spawn`]: how one is made, joined and ended.
+//! - [`strand`]: what a strand is; [`attributes`]: how urgent it is, and where it may run; [`change`]: how
+//!   that changes while it lives; [`spawn`]: how one is made, joined and ended.
 //! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
+//! - `account`: what is counted of all these, for people.
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
 //! - [`package`]: thread packages, application schedulers above the global one.
 //! - [`mutex`]: a lock that its waiters sleep on.
 //! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
-//! - `token` and `hail`: the words by which strands and cores are called, model-checked.
+//! - `token`, `hail` and `spot`: the words by which strands and cores are called and found, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
 //!
 //! # Locks
@@ -42,6 +44,9 @@ extern crate alloc;
 #[cfg(feature = "host")]
 extern crate std;
 
+mod account;
+pub mod attributes;
+pub mod change;
 pub mod core;
 pub mod directory;
 pub mod fifo;
@@ -58,6 +63,7 @@ mod roll;
 pub mod scheduler;
 mod slots;
 pub mod spawn;
+mod spot;
 pub mod strand;
 pub mod switch;
 pub mod timers;
@@ -66,6 +72,7 @@ pub mod wait;
 pub mod workers;
 
 pub use crate::{
+    change::{AffinityError, lend, set_affinity, set_priority, take_back},
     core::Core,
     directory::Directory,
     idle::run_idle,

@@ -3,15 +3,19 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
+    attributes::Attributes,
+    fifo::Links,
     machine::Machine,
     package::{self, Package},
     roll::Place,
+    spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::finish,
     token::Token,
@@ -161,7 +165,8 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
-        strand.core.store(core, Ordering::Relaxed);
+        strand.clock.start(M::now_ns());
+        strand.spot.leave(core);
         strand
     }
 
@@ -178,19 +183,22 @@ impl Builder {
             id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
             handle: AtomicU64::new(0),
             name: self.name,
-            priority: self.priority,
-            affinity: self.affinity,
+            attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
-            core: AtomicUsize::new(core),
-            run_ns: AtomicU64::new(0),
+            spot: Spot::new(core),
+            clock: Clock::new(),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
             managed: package.cloned().map(Managed::new),
-            next: Exclusive::new(None),
+            links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
         })
     }

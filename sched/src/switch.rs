@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use dispatcher::{Crossing, Departure};
 
 use crate::{
-    core::{Core, Local, QUANTUM_NS, TICK_NS},
+    core::{Core, Local, TICK_NS},
     machine::Machine,
     package::{Reason, Seat, Why, carried, hold::Held, seat},
     strand::{Priority, State, Strand},
@@ -75,9 +75,13 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
-    let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.ranking().priority;
+    let ranking = local.ranking();
+    // One that may not run here any more leaves in any case.
+    let is_exiled = !ranking.affinity().has(core.id());
+    let must_go = !is_going_on || is_idle || is_exiled;
+    let is_worth_it = |highest: Priority| must_go || highest >= ranking.priority();
     let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
-    if !has_next && recall.is_none() && is_going_on {
+    if !has_next && recall.is_none() && is_going_on && !is_exiled {
         drop(queue);
         begin_slice(core, M::now_ns());
         return;
@@ -101,7 +105,7 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
     if recall.is_none() {
-        core.note_level(next.as_ref().map(|next| next.priority));
+        core.note_level(next.as_ref().map(|next| next.priority()));
     }
     drop(queue);
     let mut carrier = local.carrier.take();
@@ -111,9 +115,14 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     };
     let next = next.unwrap_or_else(|| local.idle.clone());
     if let Some(carrier) = &carrier {
-        charge(carrier, local, now);
+        carrier.clock.stop(now);
     }
     let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
+    if leaving == Leaving::Preempted {
+        this.preemptions.add_one();
+        core.preemptions.add_one();
+    }
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
     local.after = match leaving {
         _ if is_idle => After::Nothing,
@@ -140,25 +149,20 @@ fn exchange<M: Machine>(
     crossing: Crossing,
     now: u64,
 ) -> (Arc<Strand<M>>, *mut usize, usize) {
-    next.core.store(core.id(), Ordering::Relaxed);
+    next.spot.leave(core.id());
     next.set_state(State::Running);
+    next.clock.start(now);
+    next.switches.add_one();
     // SAFETY: the next strand was taken from the queue, or from its package, or is this core's idle strand or
     // its carrier: so it does not run, and nobody else switches to it.
     let load = unsafe { next.saved.get() }.stack_pointer;
     let this = core::mem::replace(&mut local.current, next);
-    charge(&this, local, now);
-    local.since = now;
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
     saved.crossing = crossing;
-    core.switches.fetch_add(1, Ordering::Relaxed);
+    core.switches.add_one();
     let save = &raw mut saved.stack_pointer;
     (this, save, load)
-}
-
-/// Counts the time since the last switch as the strand's.
-fn charge<M: Machine>(strand: &Strand<M>, local: &Local<M>, now: u64) {
-    strand.run_ns.fetch_add(now.saturating_sub(local.since), Ordering::Relaxed);
 }
 
 /// The running strand, which is carried, leaves the core to a strand of its package's that was claimed, or to
@@ -172,13 +176,9 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     let crossing = local.dispatcher.depart::<M>(Departure::Blocked).expect("who blocks can depart");
     local.must_repin = false;
     let now = M::now_ns();
-    let carrier = local.carrier.as_ref().expect("only carried strands hand over");
-    charge(carrier, local, now);
-    let next = match next {
-        Some(next) => next,
-        None => local.carrier.take().expect("as above"),
-    };
+    let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
     local.after = match parting {
         Parting::Park => After::Park(this),
         Parting::Keep => After::Keep(this),
@@ -201,6 +201,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     local.must_repin = false;
     let now = M::now_ns();
     let (this, save, load) = exchange(core, local, strand, crossing, now);
+    // Its clock goes on: what it carries is its time, too.
     local.carrier = Some(this);
     local.limit = limit_ns;
     local.recall = None;
@@ -213,8 +214,9 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
 }
 
 fn begin_slice<M: Machine>(core: &Core<M>, now: u64) {
-    // SAFETY: on this core, masked; the reference ends with the statement.
-    unsafe { core.local() }.slice_end = now + QUANTUM_NS;
+    // SAFETY: on this core, masked; used no more before `arm`.
+    let local = unsafe { core.local() };
+    local.slice_end = now + local.ranking().priority().quantum_ns();
     core.arm();
 }
 
@@ -238,8 +240,15 @@ pub(crate) fn finish<M: Machine>() {
             // SAFETY: it does not run, and is on no queue yet.
             let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
             let is_low = is_inside && local.dispatcher.is_pool_low();
-            core.queue.lock().push(strand);
-            core.look_again();
+            let (priority, affinity) = (strand.priority(), strand.affinity());
+            if priority > Priority::NORMAL || !affinity.has(core.id()) {
+                // It may have another core at once, or must.
+                scheduler.enqueue(strand);
+            } else {
+                core.queue.lock().push(strand);
+                core.look_again();
+                scheduler.offer(core.id(), affinity);
+            }
             if is_low {
                 // Filled before it is dry: a strand that never leaves its border could not be
                 // preempted then, not even for the housekeeper.
@@ -335,7 +344,7 @@ pub fn on_timer<M: Machine>() {
     }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
-        local.slice_end = now + QUANTUM_NS;
+        local.slice_end = now + local.ranking().priority().quantum_ns();
         if !core.queue.lock().is_empty() {
             core.is_due.store(true, Ordering::Relaxed);
         }

@@ -107,6 +107,28 @@ pub mod dispatcher {
     pub(crate) use raw::{export, install, post, raise, remove, remove_drained};
 }
 
+/// Thread packages; [`package`](mod@crate::package) is the safe side.
+pub mod package {
+    mod raw {
+        use crate::package::Registration;
+
+        crate::interface::interface! { "Package":
+            /// Registers a thread package, and gives its number.
+            Register => register(name: crate::plain::Text<'_>, wanted: &Registration) -> u32;
+            /// Resumes an idle virtual processor.
+            Wake => wake(package: u32) -> bool;
+            /// Takes a core back from the strand that the package runs there.
+            Recall => recall(package: u32, core: u32);
+            /// Keeps the running strand and runs another.
+            HandOff => hand_off(package: u32, next: u64);
+            /// Gives the package up.
+            Resign => resign(package: u32);
+        }
+    }
+    pub use raw::{HandOff, Recall, Register, Resign, Wake};
+    pub(crate) use raw::{hand_off, recall, register, resign, wake};
+}
+
 /// The console's text; [`println!`](crate::println) formats for it.
 pub mod text {
     mod raw {

@@ -7,7 +7,7 @@ use core::fmt;
 use object::{Import, Kind, Object};
 use spindle::{
     interface::Procedure,
-    interfaces::{clock, dispatcher, domain, processor, strand, text},
+    interfaces::{clock, dispatcher, domain, package, processor, strand, text},
 };
 
 use super::{procedures, table};
@@ -32,7 +32,7 @@ impl Export {
 }
 
 /// The kernel's side of each interface. The types are checked against the declarations right here.
-fn exports() -> [Export; 15] {
+fn exports() -> [Export; 20] {
     [
         Export::of(text::Write, procedures::write),
         Export::of(clock::Now, procedures::now),
@@ -46,6 +46,11 @@ fn exports() -> [Export; 15] {
         Export::of(dispatcher::RemoveDrained, procedures::dispatch::remove_drained),
         Export::of(dispatcher::Raise, procedures::dispatch::raise),
         Export::of(dispatcher::Post, procedures::dispatch::post),
+        Export::of(package::Register, procedures::package::register),
+        Export::of(package::Wake, procedures::package::wake),
+        Export::of(package::Recall, procedures::package::recall),
+        Export::of(package::HandOff, procedures::package::hand_off),
+        Export::of(package::Resign, procedures::package::resign),
         Export::of(domain::Allocate, procedures::allocate),
         Export::of(domain::Free, procedures::free),
         Export::of(domain::Panic, procedures::panic),

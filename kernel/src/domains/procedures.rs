@@ -5,9 +5,10 @@
 //! them. Words that stand for pointers come from the kit's own code, which no safe code can reach
 //! around; what can be checked of them is checked all the same.
 //!
-//! Those of the interface `Dispatcher` are in [`dispatch`].
+//! Those of the interface `Dispatcher` are in [`dispatch`], those of `Package` in [`package`].
 
 pub mod dispatch;
+pub mod package;
 
 use core::{
     alloc::Layout,

@@ -3,11 +3,13 @@
 //! Retiring goes by steps, each of which makes the next one safe:
 //!
 //! 1. the domain is closed: no landing lets anybody in, and who sleeps for its code is woken;
-//! 2. the events that it owns are withdrawn, and its handlers leave every plan: no new raise finds them;
-//! 3. a grace period passes: no raise that could have found them is still going on, except asleep; then its
+//! 2. the events that it owns are withdrawn: no raise finds them any more;
+//! 3. its thread packages are ejected: their strands go on without it;
+//! 4. its handlers leave every plan: no new raise finds them;
+//! 5. a grace period passes: no raise that could have found them is still going on, except asleep; then its
 //!    events are forgotten;
-//! 4. the last sleeper leaves: nothing of it is on any stack;
-//! 5. image and heap are unmapped on every core, and go back to the last frame.
+//! 6. the last sleeper leaves: nothing of it is on any stack;
+//! 7. image and heap are unmapped on every core, and go back to the last frame.
 
 use core::fmt;
 
@@ -18,7 +20,7 @@ use spin::Once;
 use super::{CHANGES, Domain, table};
 use crate::{
     events::{self, exported},
-    strands::{self, Cpu, SpawnError, Strand, housekeeper},
+    strands::{self, Cpu, SpawnError, Strand, housekeeper, packages},
 };
 
 /// How often to look whether sleepers have left, and after how long to say that they have not.
@@ -66,6 +68,7 @@ pub(super) fn retire(name: &str) {
         log::warn!("unloading {name} waits: its events: {error}");
         sched::sleep_ns::<Cpu>(SLEEPERS_TELL_NS);
     }
+    packages::retire(domain.id());
     for event in events::all() {
         // There may be no memory for the plan without them; there will be.
         while let Err(error) = event.remove_domain(domain.id()) {

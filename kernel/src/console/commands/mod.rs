@@ -11,6 +11,7 @@ mod memory;
 mod raise;
 mod storm;
 mod strands;
+mod top;
 mod trace;
 
 use shell::Commands;
@@ -23,6 +24,7 @@ pub fn all() -> Commands<Kernel> {
     commands
         .add(cores::CORES)
         .add(strands::STRANDS)
+        .add(top::TOP)
         .add(events::EVENTS)
         .add(event::EVENT)
         .add(trace::TRACE)

@@ -164,7 +164,7 @@ fn guard(domain: &Domain, wanted: &Condition) -> Result<RawGuard, Error> {
 }
 
 /// Code and closure, if they can be the domain's own.
-fn procedure(domain: &Domain, code: usize, closure: usize) -> Result<(Code, *const ()), Error> {
+pub(super) fn procedure(domain: &Domain, code: usize, closure: usize) -> Result<(Code, *const ()), Error> {
     if !domain.has(code) {
         return Err(Error::BadArgument);
     }
