@@ -1,6 +1,6 @@
 //! How urgent a strand is, and where it may run; both can change while it lives.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
 /// takes the core from one of lower.
@@ -90,6 +90,7 @@ pub(crate) struct Attributes {
     /// The number of the priority that counts, with what was lent. Written under the lock of `loans`.
     effective: AtomicU8,
     affinity: AtomicU64,
+    is_terminated: AtomicBool,
     loans: spin::Mutex<Loans>,
 }
 
@@ -112,6 +113,7 @@ impl Attributes {
         Self {
             effective: AtomicU8::new(base.0),
             affinity: AtomicU64::new(affinity.0),
+            is_terminated: AtomicBool::new(false),
             loans: spin::Mutex::new(Loans { base, levels: 0, counts: [0; Priority::COUNT] }),
         }
     }
@@ -127,6 +129,17 @@ impl Attributes {
 
     pub(crate) fn set_affinity(&self, affinity: CoreSet) {
         self.affinity.store(affinity.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_terminated(&self) -> bool {
+        // Acquire: pairs with `terminate`.
+        self.is_terminated.load(Ordering::Acquire)
+    }
+
+    /// Says whether it is the first time.
+    pub(crate) fn terminate(&self) -> bool {
+        // Release: whoever learns of it sees what came before.
+        !self.is_terminated.swap(true, Ordering::AcqRel)
     }
 
     /// Interrupts masked, as for the next three.

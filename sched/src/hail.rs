@@ -50,6 +50,12 @@ impl IdleCores {
         }
     }
 
+    /// Those that halt, or are about to.
+    pub(crate) fn all(&self) -> u64 {
+        // Relaxed: as in `claim`.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Does core `core` want to be kicked? Asked after [`after_queueing`].
     pub(crate) fn has(&self, core: usize) -> bool {
         self.0.load(Ordering::Relaxed) >> core & 1 != 0

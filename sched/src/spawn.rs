@@ -2,11 +2,13 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
+    any::Any,
     fmt,
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
@@ -18,6 +20,7 @@ use crate::{
     spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::finish,
+    terminate::{Terminated, terminate},
     token::Token,
     wait::{block, current, unblock},
 };
@@ -50,6 +53,7 @@ pub struct Builder {
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
     is_named: bool,
+    attachment: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Builder {
@@ -62,6 +66,7 @@ impl Builder {
             affinity: CoreSet::ALL,
             domain: None,
             is_named: false,
+            attachment: None,
         }
     }
 
@@ -98,6 +103,12 @@ impl Builder {
     #[must_use]
     pub fn named(self) -> Self {
         Self { is_named: true, ..self }
+    }
+
+    /// `attachment` is kept with the strand, for whoever knows what it is.
+    #[must_use]
+    pub fn attach(self, attachment: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { attachment: Some(attachment), ..self }
     }
 
     /// Makes the strand and lets it run.
@@ -185,6 +196,7 @@ impl Builder {
             name: self.name,
             attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
+            attachment: self.attachment,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             spot: Spot::new(core),
@@ -197,6 +209,7 @@ impl Builder {
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
+            lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
             links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
@@ -211,9 +224,14 @@ extern "C" fn main<M: Machine>() -> ! {
     {
         let this = current::<M>();
         let entry = this.entry.lock().take().expect("a strand begins once");
+        let is_terminated = this.is_terminated();
         // The reference to the strand is dropped first: it would never be dropped otherwise.
         drop(this);
-        entry();
+        if is_terminated {
+            drop(entry);
+        } else {
+            entry();
+        }
     }
     package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
@@ -246,6 +264,43 @@ impl<M: Machine> Handle<M> {
             });
             if has_ended {
                 return;
+            }
+            block::<M>();
+        }
+    }
+
+    /// Asks the strand to end: see [`terminate`](crate::terminate()).
+    pub fn terminate(&self) -> bool {
+        terminate(&self.strand)
+    }
+
+    /// As [`join`](Self::join), unless the strand that waits is terminated: then whoever has the handle can
+    /// still join.
+    ///
+    /// # Errors
+    ///
+    /// [`Terminated`], at once if it was so before.
+    #[track_caller]
+    pub fn try_join(&self) -> Result<(), Terminated> {
+        let this = current::<M>();
+        loop {
+            // Once for each turn: a call that comes after it is kept for `block`.
+            let is_terminated = this.is_terminated();
+            let has_ended = M::masked(|| match &mut *self.strand.joiners.lock() {
+                None => true,
+                Some(joiners) => {
+                    joiners.retain(|joiner| !Arc::ptr_eq(joiner, &this));
+                    if !is_terminated {
+                        joiners.push(this.clone());
+                    }
+                    false
+                }
+            });
+            if has_ended {
+                return Ok(());
+            }
+            if is_terminated {
+                return Err(Terminated);
             }
             block::<M>();
         }

@@ -80,6 +80,9 @@ impl<'a> Change<'a> {
             self.edit.draft.records = Vec::new();
         }
         core::mem::swap(&mut state.draft, &mut self.edit.draft);
+        let (bound_ns, on_overrun) = (state.draft.bound_ns, state.draft.on_overrun);
+        let posted = state.draft.records.iter().filter(|record| record.mailbox.is_some());
+        posted.for_each(|record| record.binding.note_event(bound_ns, on_overrun));
         let old = self.event.switch_to(compiled, state.draft.intrinsic);
         let empty = Draft { records: Vec::new(), observed: None, ..self.edit.draft };
         Replaced {
