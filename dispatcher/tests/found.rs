@@ -124,8 +124,11 @@ fn events_come_and_go_while_all_raise() {
                     let answer = raise(&21, || {
                         // SAFETY: found inside, and dropped a grace period after it was taken away.
                         let owned = unsafe { PLACE.load(Ordering::Acquire).as_ref() }?;
-                        // Whoever takes it away has time to.
-                        thread::yield_now();
+                        // Whoever takes it away has time to, and interrupts ask to go on.
+                        for _ in 0..20 {
+                            host::poll();
+                            thread::yield_now();
+                        }
                         assert!(owned.is_there.load(Ordering::SeqCst), "it is gone, and was found");
                         Some(owned.event.any())
                     });
