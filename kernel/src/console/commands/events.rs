@@ -25,9 +25,9 @@ pub const EVENTS: Command<Kernel> = Command {
     summary: "show the events and who handles them",
     usage: "events",
     example: "events",
-    help: "Shows every event: whose it is, its plan (what a raise runs: just the intrinsic handler, a single one, a few without \
-           conditions, those under a key, or any mixture), whose result counts, how many handlers it has and \
-           whose they are, and whether somebody watches it. `event NAME` tells more of one.",
+    help: "Shows every event: whose it is, its plan (what a raise runs: just the intrinsic handler, a single one, \
+           a few without conditions, those under a key, or any mixture), whose result counts, how many handlers it \
+           has and whose they are, and whether somebody watches it. `event NAME` tells more of one.",
     run: show,
     complete: no_completion,
 };

@@ -276,7 +276,7 @@ fn what_cannot_be_an_event_is_refused() {
     assert_eq!(export(&domain, "Test.More", |_| ()), Err(Error::Limit));
     assert_eq!(exported_names().len(), MOST_OF_A_DOMAIN);
     // A number that means nothing is bound to nothing.
-    for number in [0, 4, 1_023, 1_024, usize::MAX, usize::MAX - 1_023] {
+    for number in [0, 1_000, 1_023, 1_024, usize::MAX, usize::MAX - 1_023] {
         assert!(events::by_number(number).is_none(), "{number}");
         // SAFETY: there is no such event, so neither is looked at.
         let raised = unsafe { exported::raise(number, core::ptr::null(), core::ptr::null_mut()) };
