@@ -14,7 +14,7 @@ extern crate alloc;
 
 mod table;
 
-use alloc::collections::VecDeque;
+use alloc::{collections::VecDeque, vec::Vec};
 
 use cthreads_interface::{
     Broadcast, Drop, Lock, NewCondition, NewMutex, Scheduler, Signal, Unlock, Wait, answer,
@@ -34,20 +34,43 @@ const LOOK_NS: u64 = 1_000_000;
 struct State {
     /// Who can run, in the order in which they came.
     ready: VecDeque<Strand>,
+    /// Those among them who had lost a core. One of these may be in a mutex's queue, too: it was about to wait, and
+    /// goes on to do so when it runs. Whoever gives it the mutex meanwhile must not make it ready twice.
+    preempted: Vec<Strand>,
     /// Virtual processors that had nobody to run, when they asked last: bit *n* is core *n*.
     idle: u64,
     table: Table,
 }
 
+impl State {
+    /// Who is next.
+    fn pop(&mut self) -> Option<Strand> {
+        let next = self.ready.pop_front()?;
+        if !self.preempted.is_empty() {
+            self.preempted.retain(|strand| *strand != next);
+        }
+        Some(next)
+    }
+
+    /// It has what it waited for: makes it ready, unless it is. Says whether it was made so.
+    fn rouse(&mut self, strand: Strand) -> bool {
+        let is_new = !self.preempted.contains(&strand);
+        if is_new {
+            self.ready.push_back(strand);
+        }
+        is_new
+    }
+}
+
 static STATE: spin::Mutex<State> =
-    spin::Mutex::new(State { ready: VecDeque::new(), idle: 0, table: Table::new() });
+    spin::Mutex::new(State { ready: VecDeque::new(), preempted: Vec::new(), idle: 0, table: Table::new() });
 
 struct CThreads;
 
 impl ThreadPackage for CThreads {
     fn resume(&self, core: u32) -> Next {
         let mut state = STATE.lock();
-        match state.ready.pop_front() {
+        match state.pop() {
             Some(strand) => {
                 state.idle &= !(1 << core);
                 Next::Run(strand)
@@ -60,7 +83,9 @@ impl ThreadPackage for CThreads {
     }
 
     fn checkpoint(&self, _core: u32, strand: Strand, _why: Why) {
-        STATE.lock().ready.push_back(strand);
+        let mut state = STATE.lock();
+        state.ready.push_back(strand);
+        state.preempted.push(strand);
     }
 
     fn block(&self, _core: u32, strand: Strand, reason: Reason) -> Option<Strand> {
@@ -68,7 +93,7 @@ impl ThreadPackage for CThreads {
         if reason == Reason::Yielded {
             state.ready.push_back(strand);
         }
-        state.ready.pop_front()
+        state.pop()
     }
 
     fn unblock(&self, strand: Strand) {
@@ -95,11 +120,12 @@ fn take(state: &mut State, mutex: u64, me: Strand) -> Result<bool, u64> {
 /// Gives a mutex of `me`'s to the first who waits for it, who can run then.
 fn give(state: &mut State, mutex: u64, me: Strand) -> Result<(), u64> {
     match state.table.get(mutex) {
-        Some(Thing::Mutex { owner, waiters }) if *owner == me => {
+        Some(Thing::Mutex { owner, waiters, .. }) if *owner == me => {
             *owner = waiters.pop_front().unwrap_or(Strand::NONE);
             let next = *owner;
             if !next.is_none() {
-                state.ready.push_back(next);
+                let is_roused = state.rouse(next);
+                state.table.called(mutex, is_roused);
             }
             Ok(())
         }
@@ -116,42 +142,50 @@ fn tell(package: Package, has_idle: bool) {
     }
 }
 
-/// The running strand gives its core up until it has the mutex.
+/// The running strand, which is in the mutex's queue, gives its core up until it has the mutex.
+///
+/// From the moment at which it stands in the queue, another core may give it the mutex and make it ready, and a
+/// third may want to run it, while it is still on its way out: then it must go out all the same, so that
+/// whoever wants it gets it. Only if it has not been made ready may it just go on.
 fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
+    let mut is_alone = false;
     loop {
         let mut state = STATE.lock();
-        let is_mine = match state.table.get(mutex) {
-            Some(Thing::Mutex { owner, .. }) => *owner == me,
-            _ => return answer::UNKNOWN,
+        let Some(Thing::Mutex { owner, is_called, .. }) = state.table.get(mutex) else {
+            return answer::UNKNOWN;
         };
-        if is_mine {
+        if *owner == me && (is_alone || !*is_called) {
             return answer::DONE;
         }
-        let next = state.ready.pop_front();
+        let next = state.pop();
+        if next == Some(me) {
+            // Nobody else wants it any more.
+            state.table.ran(mutex, me);
+            continue;
+        }
         drop(state);
         match package.hand_off(next.unwrap_or(Strand::NONE)) {
-            Ok(()) => {}
+            Ok(()) => STATE.lock().table.ran(mutex, me),
             // Nobody runs strands for it any more: the kernel runs them all, and this one has to look.
-            Err(Error::Closed) => drop(strand::sleep(LOOK_NS)),
-            Err(why) => {
-                forget(me, mutex);
-                let is_over = why == Error::Terminated || strand::is_terminated() == Ok(true);
-                return if is_over { answer::TERMINATED } else { answer::NO_THREAD };
+            Err(Error::Closed) => {
+                is_alone = true;
+                // A strand that shall end does not sleep, and is told so below.
+                if strand::sleep(LOOK_NS).is_err() {
+                    return forget(me, mutex);
+                }
             }
+            Err(_) => return forget(me, mutex),
         }
     }
 }
 
-/// The strand does not wait for the mutex any more; if it has got it, the next one gets it.
-fn forget(me: Strand, mutex: u64) {
+/// The strand does not wait for the mutex any more, since it must not; if it has got it, the next one gets it.
+fn forget(me: Strand, mutex: u64) -> u64 {
     let mut state = STATE.lock();
-    if give(&mut state, mutex, me).is_ok() {
-        return;
+    if give(&mut state, mutex, me).is_err() {
+        state.table.forget(me);
     }
-    if let Some(Thing::Mutex { waiters, .. }) = state.table.get(mutex) {
-        waiters.retain(|waiter| *waiter != me);
-    }
-    state.table.forget(me);
+    if strand::is_terminated() == Ok(true) { answer::TERMINATED } else { answer::NO_THREAD }
 }
 
 fn lock(package: Package, mutex: u64) -> u64 {
@@ -195,7 +229,8 @@ fn wait(package: Package, condition: u64, mutex: u64) -> u64 {
 /// Whoever waited for the condition waits for the mutex from now on, or has it.
 fn wake(state: &mut State, (strand, mutex): (Strand, u64)) {
     if let Ok(true) = take(state, mutex, strand) {
-        state.ready.push_back(strand);
+        let is_roused = state.rouse(strand);
+        state.table.called(mutex, is_roused);
     }
 }
 
@@ -221,9 +256,7 @@ fn signal(package: Package, condition: u64, most: usize) -> u64 {
 pub fn start() -> Result<(), Error> {
     let package = Builder::new("cthreads").register(CThreads)?;
     export(move |_: &Scheduler| package)?;
-    export(|_: &NewMutex| {
-        STATE.lock().table.add(Thing::Mutex { owner: Strand::NONE, waiters: VecDeque::new() })
-    })?;
+    export(|_: &NewMutex| STATE.lock().table.add(Thing::new_mutex()))?;
     export(|_: &NewCondition| STATE.lock().table.add(Thing::Condition(VecDeque::new())))?;
     export(|drop: &Drop| STATE.lock().table.remove(drop.number))?;
     export(move |asked: &Lock| lock(package, asked.mutex))?;

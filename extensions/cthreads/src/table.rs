@@ -12,10 +12,19 @@ const MOST: usize = 4_096;
 pub enum Thing {
     Mutex {
         owner: Strand,
+        /// The owner got it while it waited, was made ready for that, and has not run since.
+        is_called: bool,
         waiters: VecDeque<Strand>,
     },
     /// Each who waits, and with which mutex.
     Condition(VecDeque<(Strand, u64)>),
+}
+
+impl Thing {
+    /// A mutex that nobody has.
+    pub fn new_mutex() -> Self {
+        Self::Mutex { owner: Strand::NONE, is_called: false, waiters: VecDeque::new() }
+    }
 }
 
 /// The table. A number is a place in it plus one, and how often the place was taken, so that an old number finds
@@ -54,11 +63,29 @@ impl Table {
         if u64::from(*turn) == number >> 32 { there.as_mut() } else { None }
     }
 
-    /// The strand waits for no condition any more.
+    /// The mutex's new owner was made ready for it, or was ready.
+    pub fn called(&mut self, mutex: u64, is_roused: bool) {
+        if let Some(Thing::Mutex { is_called, .. }) = self.get(mutex) {
+            *is_called = is_roused;
+        }
+    }
+
+    /// The strand has had a turn: if it was called to have the mutex, nobody wants to run it for that any more.
+    pub fn ran(&mut self, mutex: u64, strand: Strand) {
+        if let Some(Thing::Mutex { owner, is_called, .. }) = self.get(mutex)
+            && *owner == strand
+        {
+            *is_called = false;
+        }
+    }
+
+    /// The strand waits for nothing any more.
     pub fn forget(&mut self, strand: Strand) {
         for (_, thing) in &mut self.places {
-            if let Some(Thing::Condition(waiters)) = thing {
-                waiters.retain(|(waiter, _)| *waiter != strand);
+            match thing {
+                Some(Thing::Mutex { waiters, .. }) => waiters.retain(|waiter| *waiter != strand),
+                Some(Thing::Condition(waiters)) => waiters.retain(|(waiter, _)| *waiter != strand),
+                None => {}
             }
         }
     }

@@ -65,6 +65,12 @@
 //! | fails: panics, loops | it is ejected, and its spindle goes |
 //! | prefers some of its strands to others | nobody else but these others |
 //!
+//! One race belongs to whoever lets its strands wait by itself, in procedures that end in
+//! [`hand_off`](Package::hand_off): a strand that has put itself into a queue of waiters can lose its core before
+//! it hands that over. The package hears of a `checkpoint` then, and must run the strand, so that it goes on to
+//! hand over; and whoever finds it in the queue meanwhile must not make it ready a second time. `cthreads` shows
+//! how.
+//!
 //! An *ejected* package is asked no more; its strands go on as ordinary ones of the kernel's global scheduler, and
 //! the console's `packages` shows why. A package gets no more than its virtual processors get, each of which
 //! counts as one strand among all others, of normal priority, or has what it [reserved](Builder::reserve).
