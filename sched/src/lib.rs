@@ -18,8 +18,8 @@
 //! - `roll`: every strand that there is.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
+//! - [`sync`]: mutex, condition, semaphore, channel, barrier: those of [`waiting`], over these strands.
 //! - [`package`]: thread packages, application schedulers above the global one.
-//! - [`mutex`]: a lock that its waiters sleep on.
 //! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
 //! - `token`, `hail` and `spot`: the words by which strands and cores are called and found, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
@@ -27,7 +27,8 @@
 //! # Locks
 //!
 //! Every lock in here is a leaf, a spin lock taken with interrupts masked and held for a few dozen
-//! instructions; no two are ever held at once. So they need no order.
+//! instructions; no two are ever held at once. So they need no order. The inner locks of [`waiting`] come
+//! before all of them.
 //!
 //! # Invariants
 //!
@@ -56,7 +57,6 @@ mod hail;
 pub mod host;
 pub mod idle;
 pub mod machine;
-pub mod mutex;
 pub mod package;
 mod primitive;
 pub mod queue;
@@ -67,6 +67,7 @@ pub mod spawn;
 mod spot;
 pub mod strand;
 pub mod switch;
+pub mod sync;
 pub mod terminate;
 pub mod timers;
 mod token;
@@ -79,11 +80,11 @@ pub use crate::{
     directory::Directory,
     idle::run_idle,
     machine::Machine,
-    mutex::Mutex,
     scheduler::Scheduler,
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
     switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    sync::{Barrier, Channel, Condition, Mutex, MutexGuard, Semaphore},
     terminate::{Terminated, Woken, is_terminated, terminate, try_block, try_block_until, try_sleep_ns},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},
     workers::Workers,

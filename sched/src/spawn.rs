@@ -2,11 +2,13 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
+    any::Any,
     fmt,
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
@@ -51,6 +53,7 @@ pub struct Builder {
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
     is_named: bool,
+    attachment: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Builder {
@@ -63,6 +66,7 @@ impl Builder {
             affinity: CoreSet::ALL,
             domain: None,
             is_named: false,
+            attachment: None,
         }
     }
 
@@ -99,6 +103,12 @@ impl Builder {
     #[must_use]
     pub fn named(self) -> Self {
         Self { is_named: true, ..self }
+    }
+
+    /// `attachment` is kept with the strand, for whoever knows what it is.
+    #[must_use]
+    pub fn attach(self, attachment: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { attachment: Some(attachment), ..self }
     }
 
     /// Makes the strand and lets it run.
@@ -186,6 +196,7 @@ impl Builder {
             name: self.name,
             attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
+            attachment: self.attachment,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             spot: Spot::new(core),
@@ -198,6 +209,7 @@ impl Builder {
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
+            lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
             links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),

@@ -2,6 +2,7 @@
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
+    any::Any,
     cell::UnsafeCell,
     fmt,
     panic::Location,
@@ -9,6 +10,7 @@ use core::{
 };
 
 use dispatcher::{Crossing, DomainState};
+use waiting::Lending;
 
 use crate::{
     account::{Clock, Counter, Whereabouts},
@@ -21,6 +23,7 @@ use crate::{
     },
     roll::Place,
     spot::Spot,
+    sync::StrandsOf,
     token::Token,
 };
 
@@ -62,6 +65,8 @@ pub struct Strand<M: Machine> {
     pub(crate) name: String,
     pub(crate) attributes: Attributes,
     pub(crate) domain: Option<Arc<DomainState>>,
+    /// What its maker keeps with it.
+    pub(crate) attachment: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) state: AtomicU8,
     pub(crate) token: Token,
     pub(crate) spot: Spot,
@@ -78,6 +83,8 @@ pub struct Strand<M: Machine> {
     /// Who waits for its end; `None` once it has ended and its stack is gone.
     pub(crate) joiners: spin::Mutex<Option<Vec<Arc<Strand<M>>>>>,
     pub(crate) saved: Exclusive<Saved>,
+    /// For which mutex it waits.
+    pub(crate) lending: Lending<StrandsOf<M>>,
     /// Of a thread package's strand; none for those whom the global scheduler queues.
     pub(crate) managed: Option<Managed<M>>,
     /// Its neighbours in the list in which it stands; guarded by the list's lock.
@@ -141,8 +148,8 @@ impl<M: Machine> Strand<M> {
 
     /// The word that leads to it in the [`Directory`](crate::Directory), while it is listed.
     pub fn handle(&self) -> Option<u64> {
-        // Relaxed: whoever lists the strand, or is told that it has ended, does not learn it from here.
-        Some(self.handle.load(Ordering::Relaxed)).filter(|handle| *handle != 0)
+        // Acquire: pairs with the Release in `strike`, so that whoever finds it struck off sees what it did.
+        Some(self.handle.load(Ordering::Acquire)).filter(|handle| *handle != 0)
     }
 
     /// Its name, for people.
@@ -173,6 +180,11 @@ impl<M: Machine> Strand<M> {
     /// The domain that it belongs to; none for the core's own.
     pub fn domain(&self) -> Option<&Arc<DomainState>> {
         self.domain.as_ref()
+    }
+
+    /// What its maker has [attached](crate::Builder::attach) to it. Lives as long as the strand.
+    pub fn attachment(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.attachment.as_deref()
     }
 
     /// The core on which it runs, for which it waits, or on which it ran last.

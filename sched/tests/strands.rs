@@ -355,8 +355,8 @@ impl<T: Sync> Shareable<T> {
 
 #[test]
 fn a_guard_is_shared_only_if_the_value_can_be() {
-    const { assert!(Shareable::<sched::mutex::MutexGuard<'static, u32, HostMachine>>::ANSWER) };
-    const { assert!(!Shareable::<sched::mutex::MutexGuard<'static, Cell<u32>, HostMachine>>::ANSWER) };
+    const { assert!(Shareable::<sched::MutexGuard<'static, u32, HostMachine>>::ANSWER) };
+    const { assert!(!Shareable::<sched::MutexGuard<'static, Cell<u32>, HostMachine>>::ANSWER) };
 }
 
 /// Strands that wake each other at random, by a seeded generator: none is forgotten.

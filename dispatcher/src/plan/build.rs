@@ -219,14 +219,12 @@ impl Plan {
 }
 
 impl Entry {
-    /// A handler at the far end of its mailbox.
+    /// A handler at the far end of its mailbox. Whoever runs it asks its binding for its bound.
     pub(crate) fn remote(binding: &Arc<Binding>, is_narrow: bool) -> Self {
         let procedure = &binding.procedure;
         Self {
             domain: procedure.domain().map_or(ptr::null(), Arc::as_ptr),
             code: procedure.code,
-            traits: Traits(if binding.bound_ns.is_some() { Traits::BOUNDED } else { 0 }),
-            bound_ns: binding.bound_ns.unwrap_or_default(),
             binding: Some(binding.clone()),
             ..Self::plain(procedure.direct(is_narrow), procedure.closure)
         }

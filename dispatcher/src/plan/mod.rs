@@ -343,11 +343,28 @@ impl Entry {
     /// As for any [`Direct`]; the border is open, and names this entry.
     #[inline]
     pub(crate) unsafe fn invoke<P: Processor>(&self, args: *const (), border: &Border) -> (Word, bool) {
-        if !self.traits.has(Traits::BOUNDED) {
+        let bound_ns = self.traits.has(Traits::BOUNDED).then_some(self.bound_ns);
+        // SAFETY: passed on.
+        unsafe { self.invoke_within::<P>(bound_ns, args, border) }
+    }
+
+    /// [`invoke`](Self::invoke) within that bound, whatever its own is.
+    ///
+    /// # Safety
+    ///
+    /// As for [`invoke`](Self::invoke).
+    #[inline]
+    pub(crate) unsafe fn invoke_within<P: Processor>(
+        &self,
+        bound_ns: Option<u64>,
+        args: *const (),
+        border: &Border,
+    ) -> (Word, bool) {
+        let Some(bound_ns) = bound_ns else {
             // SAFETY: passed on.
             return (unsafe { (self.direct)(self, args, border) }, false);
-        }
-        let until = P::now_ns().saturating_add(self.bound_ns);
+        };
+        let until = P::now_ns().saturating_add(bound_ns);
         border.bound(until);
         P::keep_ticking();
         // SAFETY: passed on.
@@ -363,11 +380,6 @@ impl Entry {
 
     pub(crate) fn binding(&self) -> Option<&Arc<Binding>> {
         self.binding.as_ref()
-    }
-
-    /// May it block?
-    pub(crate) fn may_block(&self) -> bool {
-        !self.traits.has(Traits::BOUNDED | Traits::PREDICATE | Traits::ASIDE)
     }
 
     /// Is it something that only looks: a predicate, or somebody whom the dispatcher asks?

@@ -6,7 +6,7 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
-use dispatcher::Processor;
+use dispatcher::{DomainState, Processor};
 use sched::{Machine, State};
 use shell::units::Share;
 
@@ -141,17 +141,29 @@ impl Seen {
 
     /// The name of its domain.
     pub fn domain(&self) -> String {
-        match self.strand.domain() {
-            None => "the core".into(),
-            Some(domain) => domains::name_of(domain.id()).unwrap_or_else(|| "gone".into()),
-        }
+        domain_name(self.strand.domain())
+    }
+
+    /// The thread package that schedules it, if one does.
+    pub fn package(&self) -> Option<&sched::package::Package<Cpu>> {
+        self.strand.package().map(|package| &**package).filter(|package| !package.is_ejected())
+    }
+}
+
+/// A domain's name, for people.
+pub fn domain_name(domain: Option<&Arc<DomainState>>) -> String {
+    match domain {
+        None => "the core".into(),
+        Some(domain) => domains::name_of(domain.id()).unwrap_or_else(|| "gone".into()),
     }
 }
 
 impl SeenCore {
     fn new(core: &sched::Core<Cpu>, strands: &[Seen]) -> Self {
         let id = core.id();
-        let running = strands.iter().find(|seen| seen.state == State::Running && seen.core == id);
+        // Of a carrier and the strand that it carries, both of which have the core, the latter.
+        let runs_here = |seen: &&Seen| seen.state == State::Running && seen.core == id;
+        let running = strands.iter().filter(runs_here).max_by_key(|seen| seen.package().is_some());
         let mode = match core.idle().has_core() {
             true => Mode::Idle,
             false if core.is_ticking() => Mode::Ticking,

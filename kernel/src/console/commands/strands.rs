@@ -1,8 +1,13 @@
 //! `strands`.
 
-use alloc::{format, string::ToString, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 
-use sched::State;
+use sched::{Machine, State};
 use shell::{
     Call, Command, CommandError, Hint,
     numbers::NumberSet,
@@ -16,7 +21,7 @@ use crate::{
         census::{Look, Seen, Sort},
     },
     domains,
-    strands::Strand,
+    strands::{Cpu, Strand},
 };
 
 /// How far two looks are apart, in milliseconds.
@@ -29,11 +34,12 @@ const MOST_JOINERS: usize = 8;
 pub const STRANDS: Command<Kernel> = Command {
     name: "strands",
     summary: "show the strands, or one of them",
-    usage: "strands [ID | NAME-PART] [--all] [--domain D] [--sort cpu|name|id]",
+    usage: "strands [ID | NAME-PART] [--all] [--domain D] [--package P] [--sort cpu|name|id]",
     example: "strands worker --sort cpu",
-    help: "Shows every strand but the idle ones, or those whose name holds NAME-PART, or those of domain D: its \
+    help: "Shows every strand but the idle ones, or those whose name holds NAME-PART, those of domain D, or \
+           those that thread package P schedules: its \
            state; its priority, 31 being the most urgent, and its own in brackets where it was lent a higher one; \
-           the core on which it runs or ran last, and those on which it may; whose it is; for how long it has had \
+           the core on which it runs or ran last, and those on which it may; whose it is, and which thread package schedules it; for how long it has had \
            a core, and what part of one in the last 100 ms; how often it got one, had no choice in losing it, and \
            was taken to another by one that had nothing to do. The first 40 of them, unless --all is said.\n\n\
            With ID it tells of one in detail: where it waits, who waits for its end, how large its stack is.",
@@ -41,11 +47,12 @@ pub const STRANDS: Command<Kernel> = Command {
     complete,
 };
 
-fn complete(hint: &Hint<Kernel>) -> Vec<alloc::string::String> {
-    match hint.arguments.last().map(alloc::string::String::as_str) {
+fn complete(hint: &Hint<Kernel>) -> Vec<String> {
+    match hint.arguments.last().map(String::as_str) {
         Some("--sort") => ["cpu", "name", "id"].map(Into::into).into(),
         Some("--domain") => domains::all().iter().map(|domain| domain.name().to_string()).collect(),
-        _ => ["--all", "--domain", "--sort"].map(Into::into).into(),
+        Some("--package") => packages().map(|package| package.name().into()).collect(),
+        _ => ["--all", "--domain", "--package", "--sort"].map(Into::into).into(),
     }
 }
 
@@ -54,18 +61,21 @@ struct Wanted<'w> {
     id: Option<u64>,
     name: Option<&'w str>,
     domain: Option<&'w str>,
+    package: Option<&'w str>,
     is_all: bool,
     sort: Sort,
 }
 
 impl<'w> Wanted<'w> {
     fn read(call: &mut Call<'w, Kernel>) -> Result<Self, CommandError> {
-        let mut wanted = Self { id: None, name: None, domain: None, is_all: false, sort: Sort::Id };
+        let mut wanted =
+            Self { id: None, name: None, domain: None, package: None, is_all: false, sort: Sort::Id };
         while let Some(word) = call.arguments.optional_word() {
             match word {
                 "--all" => wanted.is_all = true,
                 "--sort" => wanted.sort = call.arguments.value("the word after --sort", Sort::CHOICES)?,
                 "--domain" => wanted.domain = Some(call.arguments.word("the domain after --domain")?),
+                "--package" => wanted.package = Some(call.arguments.word("the package after --package")?),
                 option if option.starts_with("--") => return Err(unknown_option(option)),
                 _ if wanted.name.is_some() || wanted.id.is_some() => {
                     return Err(CommandError::usage(format_args!("`{word}` is one argument too many")));
@@ -86,6 +96,14 @@ impl<'w> Wanted<'w> {
                 )));
             }
         }
+        if let Some(name) = wanted.package
+            && packages().all(|package| package.name() != name)
+        {
+            let name = name.escape_debug();
+            return Err(CommandError::failed(format_args!(
+                "there is no thread package '{name}': `packages` shows those that there are"
+            )));
+        }
         Ok(wanted)
     }
 
@@ -93,7 +111,12 @@ impl<'w> Wanted<'w> {
         let domain = || seen.strand.domain().map_or("core".into(), |_| seen.domain());
         self.name.is_none_or(|part| seen.strand.name().contains(part))
             && self.domain.is_none_or(|name| domain() == name)
+            && self.package.is_none_or(|name| seen.package().is_some_and(|package| package.name() == name))
     }
+}
+
+fn packages() -> impl Iterator<Item = Arc<sched::package::Package<Cpu>>> {
+    Cpu::scheduler().packages().all().into_iter()
 }
 
 /// An option that there is not.
@@ -138,6 +161,7 @@ fn list(wanted: &Wanted, now: &Look, before: &Look, out: &mut dyn shell::Output)
         Column::right("core"),
         Column::left("may run on"),
         Column::left("domain"),
+        Column::left("package"),
         Column::right("CPU").unit("ms"),
         Column::right("share"),
         Column::right("switches"),
@@ -153,6 +177,7 @@ fn list(wanted: &Wanted, now: &Look, before: &Look, out: &mut dyn shell::Output)
             &seen.core,
             &NumberSet(seen.strand.affinity().0),
             &seen.domain(),
+            &seen.package().map_or("-", |package| package.name()),
             &Thousands(seen.counts.run_ns / 1_000_000),
             &now.share(seen, before),
             &Thousands(seen.counts.switches),
@@ -174,20 +199,23 @@ fn list(wanted: &Wanted, now: &Look, before: &Look, out: &mut dyn shell::Output)
 }
 
 /// How many there are in each state.
-pub fn totals(strands: &[&Seen]) -> alloc::string::String {
+pub fn totals(strands: &[&Seen]) -> String {
     let count = |state| strands.iter().filter(|seen| seen.state == state).count();
     let (running, runnable, blocked) = (count(State::Running), count(State::Runnable), count(State::Blocked));
-    let rest = match count(State::Ended) {
-        0 => "".into(),
-        ended => format!(", {ended} ended"),
-    };
+    let mut rest = String::new();
+    for (state, count) in [State::Held, State::Ended].map(|state| (state, count(state))) {
+        if count > 0 {
+            rest += &format!(", {count} {state}");
+        }
+    }
     let total = Thousands(strands.len() as u64);
     format!("{total} strands: {running} running, {runnable} runnable, {blocked} blocked{rest}")
 }
 
-/// Its priority, for people.
-pub fn priority(strand: &Strand) -> alloc::string::String {
-    format!("{}", strand.priority().number())
+/// Its priority, for people, and its own in brackets if it was lent a higher one.
+pub fn priority(strand: &Strand) -> String {
+    let (priority, own) = (strand.priority().number(), strand.base_priority().number());
+    if priority == own { format!("{priority}") } else { format!("{priority} ({own})") }
 }
 
 fn tell(id: u64, now: &Look, before: &Look, out: &mut dyn shell::Output) -> Result<(), CommandError> {
@@ -202,6 +230,7 @@ fn tell(id: u64, now: &Look, before: &Look, out: &mut dyn shell::Output) -> Resu
     let affinity = NumberSet(strand.affinity().0);
     writeln!(out, "  core      {}; may run on {affinity}", seen.core)?;
     writeln!(out, "  domain    {}", seen.domain())?;
+    writeln!(out, "  package   {}", seen.package().map_or("none", |package| package.name()))?;
     let (cpu, share) = (Nanoseconds(seen.counts.run_ns), now.share(seen, before));
     let over = Nanoseconds(now.since(before));
     writeln!(out, "  CPU time  {cpu}; {share} of a core in the last {over}")?;
@@ -217,7 +246,7 @@ fn tell(id: u64, now: &Look, before: &Look, out: &mut dyn shell::Output) -> Resu
     Ok(())
 }
 
-fn joiners(strand: &Strand) -> alloc::string::String {
+fn joiners(strand: &Strand) -> String {
     let mut ids = [0; MOST_JOINERS];
     let count = strand.joiners(&mut ids);
     let shown = &ids[..count.min(MOST_JOINERS)];
