@@ -242,6 +242,9 @@ fn run_on(world: &'static World, seed: u64, coverage: &Coverage) -> Result<(), S
     if !SHARED.with_borrow(|shared| shared.has_finished.iter().all(|has| *has)) {
         return Err("a strand has ended that had not finished".into());
     }
+    if strands.iter().any(|strand| strand.priority() != strand.base_priority()) {
+        return Err("something that was taken back still counts".into());
+    }
     let sum = |of: fn(&Strand<Sim>) -> u64| strands.iter().map(|strand| of(strand)).sum::<u64>();
     for (counter, value) in [
         (&coverage.rounds, rounds as u64),

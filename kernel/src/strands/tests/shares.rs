@@ -94,7 +94,8 @@ fn the_urgent_have_what_they_want_in_virtual_time() {
         // As urgent as the others, it has a share like theirs.
         sched::set_priority(crowd.strands[0].strand(), Priority::NORMAL);
         sched::sleep_ns::<Cpu>(50 * MILLISECOND);
-        assert_fair(&crowd.shares(SECOND), 333);
+        let shares = crowd.shares(SECOND / 4);
+        assert!(shares.iter().all(|share| *share >= 200), "{shares:?}");
         // What is lent to one counts like its own.
         sched::lend(crowd.strands[2].strand(), Priority::HIGH);
         sched::sleep_ns::<Cpu>(MILLISECOND);
