@@ -126,6 +126,6 @@ fn mend<M: Machine>(strand: &Arc<Strand<M>>) -> bool {
         queue.push(strand.expect("it is in the queue, which is locked"));
     }
     drop(queue);
-    scheduler.announce(core, priority, affinity);
+    scheduler.announce(core, priority);
     true
 }

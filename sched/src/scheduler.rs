@@ -170,7 +170,7 @@ impl<M: Machine> Scheduler<M> {
     /// Gives the strand back if it may not run there any more. Interrupts masked.
     fn put(&self, target: usize, strand: Arc<Strand<M>>, is_claimed: bool) -> Result<(), Arc<Strand<M>>> {
         let core = self.core(target).expect("strands are put on cores that exist");
-        let (priority, affinity) = (strand.priority(), strand.affinity());
+        let priority = strand.priority();
         strand.set_state(State::Runnable);
         let mut queue = core.queue.lock();
         let admitted = queue.admit(strand);
@@ -183,17 +183,24 @@ impl<M: Machine> Scheduler<M> {
             if is_claimed {
                 core.interrupt();
             }
-            self.announce(core, priority, affinity);
+            self.announce(core, priority);
         }
         admitted
     }
 
-    /// A strand waits for a core that may be busy. Interrupts masked.
-    pub(crate) fn announce(&self, core: &Core<M>, priority: Priority, affinity: CoreSet) {
+    /// A strand of that priority waits for a core that may be busy. Interrupts masked.
+    pub(crate) fn announce(&self, core: &Core<M>, priority: Priority) {
         if self.idle.has(core.id()) || core.should_hear_of(priority) {
             core.interrupt();
         }
-        self.offer(core.id(), affinity);
+        let idle = self.idle.all() & !(1 << core.id());
+        if idle != 0 {
+            // Not only this strand: one that was queued when the core was idle now waits, too, and perhaps it
+            // is that one who may go elsewhere.
+            let is_for_them = |strand: &Strand<M>| strand.affinity().0 & idle != 0;
+            let found = core.queue.lock().look(is_for_them).map(|strand| strand.affinity());
+            found.into_iter().for_each(|affinity| self.offer(core.id(), affinity));
+        }
     }
 
     /// A strand waits for core `core`: should another be idle that it may run on, that one can steal it.

@@ -12,19 +12,29 @@ use std::time::{Duration, Instant};
 
 /// The numbers of cores to test with where the user names none, optimised and not.
 const CORES: [(&[u32], bool); 2] = [(&[1, 2, 4, 8], false), (&[1, 8], true)];
+/// The numbers of cores for tests of time, on a machine that counts instructions instead.
+const VIRTUAL_CORES: &[u32] = &[1, 2, 8];
+/// What the names of those tests contain: see `kernel/src/ktest.rs`.
+const VIRTUAL: &str = "in_virtual_time";
+/// What makes an instruction take a nanosecond, and each run the same.
+const ICOUNT: [&str; 6] =
+    ["-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01T00:00:00,clock=vm", "-seed", "1"];
 /// How long all tests may take on one of them.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Runs the kernel's tests on each machine.
 pub fn run(workspace: &Workspace, qemu: &Path, options: &Options, report: &mut Report) -> Result<()> {
-    let filter = match &options.filter {
-        // The kernel reads its options as words; no test of its own has a space in its name.
-        Some(filter) if filter.contains(char::is_whitespace) => return Ok(()),
-        Some(filter) => format!("test={filter}"),
-        None => "test".to_string(),
-    };
+    let filter = options.filter.as_deref().unwrap_or_default();
+    // The kernel reads its options as words; no test of its own has a space in its name.
+    if filter.contains(char::is_whitespace) {
+        return Ok(());
+    }
     let spindles = image::spindles(workspace, &[])?;
-    for (default_cores, debug) in CORES {
+    let suites = CORES.map(|(cores, debug)| (cores, debug, false));
+    for (default_cores, debug, is_virtual) in suites.into_iter().chain([(VIRTUAL_CORES, false, true)]) {
+        if !is_virtual && filter.contains(VIRTUAL) {
+            continue;
+        }
         let flavour = Flavour { debug, tests: true };
         let image = image::assemble(workspace, flavour, &spindles)?;
         for &cores in options.cores.as_ref().map_or(default_cores, std::slice::from_ref) {
@@ -33,15 +43,25 @@ pub fn run(workspace: &Workspace, qemu: &Path, options: &Options, report: &mut R
                 image: image.clone(),
                 cores,
                 memory: "512M".into(),
-                accelerator: Accelerator::Auto,
-                command_line: filter.clone(),
+                accelerator: if is_virtual { Accelerator::OneThread } else { Accelerator::Auto },
+                command_line: command_line(filter, is_virtual),
                 gdb: false,
-                further: Vec::new(),
+                further: if is_virtual { ICOUNT.map(Into::into).to_vec() } else { Vec::new() },
             };
             run_on(workspace, &machine, flavour, options, report)?;
         }
     }
     Ok(())
+}
+
+/// What the kernel is told: all parts of a filter must be in a test's name.
+fn command_line(filter: &str, is_virtual: bool) -> String {
+    match (filter, is_virtual) {
+        ("", false) => "test".into(),
+        ("", true) => format!("test={VIRTUAL}"),
+        (filter, false) => format!("test={filter}"),
+        (filter, true) => format!("test={VIRTUAL}+{filter}"),
+    }
 }
 
 fn run_on(
@@ -52,7 +72,8 @@ fn run_on(
     report: &mut Report,
 ) -> Result<()> {
     let cores = if machine.cores == 1 { "1 core".into() } else { format!("{} cores", machine.cores) };
-    let place = format!("{cores}, {}", flavour.profile());
+    let time = if machine.further.is_empty() { "" } else { ", virtual time" };
+    let place = format!("{cores}, {}{time}", flavour.profile());
     let mut findings = Findings::default();
     let begun = Instant::now();
     let mut last = begun;
@@ -159,8 +180,16 @@ fn sum(line: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Findings, sum, verdict};
+    use super::{Findings, command_line, sum, verdict};
     use crate::qemu::Ending;
+
+    #[test]
+    fn tests_of_time_are_asked_for_by_name() {
+        assert_eq!(command_line("", false), "test");
+        assert_eq!(command_line("queue", false), "test=queue");
+        assert_eq!(command_line("", true), "test=in_virtual_time");
+        assert_eq!(command_line("queue", true), "test=in_virtual_time+queue");
+    }
 
     fn problem(output: &str, ending: Ending, is_filtered: bool) -> Option<String> {
         let mut findings = Findings::default();
