@@ -269,18 +269,18 @@ fn two_exclude_each_other(own: [u8; 2]) {
 
 #[test]
 fn a_mutex_excludes() {
-    bounded(3, || two_exclude_each_other([0, 0]));
+    bounded(5, || two_exclude_each_other([0, 0]));
 }
 
 #[test]
 fn a_mutex_lends_and_takes_back() {
-    bounded(2, || two_exclude_each_other([1, 2]));
+    bounded(4, || two_exclude_each_other([1, 2]));
 }
 
 /// Three, so that one leaves the middle of the line to others.
 #[test]
 fn a_mutex_goes_from_hand_to_hand() {
-    bounded(1, || {
+    bounded(3, || {
         let [this, one, other] = strands([0, 0, 0]);
         enter(&this);
         let mutex = Arc::new(Mutex::<usize, Threads>::new(0));
@@ -297,7 +297,7 @@ fn a_mutex_goes_from_hand_to_hand() {
 /// One who waits for the lock shall end while it is handed to him.
 #[test]
 fn an_end_races_with_a_lock() {
-    bounded(2, || {
+    bounded(4, || {
         let [this, other] = strands([1, 2]);
         enter(&this);
         let mutex = Arc::new(Mutex::<usize, Threads>::new(0));
@@ -367,7 +367,7 @@ fn no_signal_is_lost() {
 
 #[test]
 fn two_signals_serve_two() {
-    bounded(2, || {
+    bounded(3, || {
         let [this, one, other] = strands([0, 0, 0]);
         enter(&this);
         let semaphore = Arc::new(Semaphore::<Threads>::new(0));
@@ -404,7 +404,7 @@ fn a_deadline_races_with_a_signal() {
 /// The waiter is called by somebody else and goes on, and ends, as soon as it is settled: nobody calls it after.
 #[test]
 fn a_frame_may_end_once_settled() {
-    bounded(3, || {
+    bounded(4, || {
         let [this, other] = strands([0, 0]);
         enter(&this);
         let semaphore = Arc::new(Semaphore::<Threads>::new(0));
@@ -421,7 +421,7 @@ fn a_frame_may_end_once_settled() {
 
 #[test]
 fn no_notification_is_lost() {
-    bounded(3, || {
+    bounded(4, || {
         let [this, other] = strands([0, 0]);
         enter(&this);
         let pair = Arc::new((Mutex::<bool, Threads>::new(false), Condition::<Threads>::new()));
@@ -441,7 +441,7 @@ fn no_notification_is_lost() {
 
 #[test]
 fn all_are_notified() {
-    bounded(1, || {
+    bounded(2, || {
         let [this, one, other] = strands([0, 0, 0]);
         enter(&this);
         let pair = Arc::new((Mutex::<bool, Threads>::new(false), Condition::<Threads>::new()));
@@ -463,7 +463,7 @@ fn all_are_notified() {
 /// More is sent than fits.
 #[test]
 fn a_channel_passes_all_in_order() {
-    bounded(2, || {
+    bounded(4, || {
         let [this, other] = strands([0, 0]);
         enter(&this);
         let channel = Arc::new(Channel::<usize, Threads>::new(1));
@@ -479,7 +479,7 @@ fn a_channel_passes_all_in_order() {
 
 #[test]
 fn closing_wakes_everybody() {
-    bounded(2, || {
+    bounded(3, || {
         let [this, one, other] = strands([0, 0, 0]);
         enter(&this);
         let full = Arc::new(Channel::<usize, Threads>::new(1));
@@ -499,7 +499,7 @@ fn closing_wakes_everybody() {
 /// A sender in line shall end while room is made for it: its value arrives, or it has it back.
 #[test]
 fn an_end_races_with_room() {
-    bounded(2, || {
+    bounded(4, || {
         let [this, other] = strands([0, 0]);
         enter(&this);
         let channel = Arc::new(Channel::<usize, Threads>::new(1));
@@ -520,7 +520,7 @@ fn an_end_races_with_room() {
 
 #[test]
 fn a_barrier_holds_until_all_have_come() {
-    bounded(2, || {
+    bounded(3, || {
         let [this, one, other] = strands([0, 0, 0]);
         enter(&this);
         let barrier = Arc::new((Barrier::<Threads>::new(3), AtomicUsize::new(0)));
@@ -543,7 +543,7 @@ fn a_barrier_holds_until_all_have_come() {
 /// One whose deadline comes together with the last one: both have met, or neither.
 #[test]
 fn a_deadline_races_with_the_last_one() {
-    bounded(2, || {
+    bounded(4, || {
         let [this, other] = strands([0, 0]);
         enter(&this);
         let barrier = Arc::new(Barrier::<Threads>::new(2));
