@@ -14,6 +14,8 @@ use crate::{
     wait::{block, block_until, make_runnable},
 };
 
+pub use waiting::{Error as WaitError, Refused};
+
 /// A lock that its waiters sleep on: for what is held across waits. Whoever waits lends its priority to the
 /// owner.
 pub type Mutex<T, M> = waiting::Mutex<T, StrandsOf<M>>;

@@ -29,6 +29,7 @@
 //! - Events of its own: [`export`] makes one, by which other spindles use this one.
 //! - Strands of its own: [`strand::spawn`] makes one that runs a closure, and [`strand::JoinHandle::join`] waits
 //!   for what that returns.
+//! - [`sync`]: mutexes, conditions, semaphores, channels and barriers for strands.
 //! - [`package`]: thread packages, schedulers that are spindles.
 //! - [`Error`]: what can come back from another domain.
 //! - For the kernel and for those who declare interfaces: [`mod@plain`] (what may cross a border),
@@ -58,6 +59,7 @@ pub mod package;
 pub mod plain;
 pub mod rt;
 pub mod strand;
+pub mod sync;
 
 pub use crate::{
     error::{Error, Status},

@@ -90,7 +90,7 @@ fn slept(outcome: Result<(), Error>) {
     match outcome {
         Ok(()) => {}
         // It is put to sleep no more, but what it waits for may need others to run.
-        Err(Error::Terminated | Error::Closed) => drop(strand::yield_now()),
+        Err(Error::Terminated | Error::Closed) => _ = strand::yield_now(),
         Err(error) => must_not_wait(error),
     }
 }
@@ -110,7 +110,7 @@ unsafe impl Strands for Here {
         if tries < SPINS {
             hint::spin_loop();
         } else if tries < YIELDS || strand::sleep(NAP_NS).is_err() {
-            drop(strand::yield_now());
+            _ = strand::yield_now();
         }
     }
 
@@ -139,7 +139,7 @@ unsafe impl Strands for Here {
     fn resume(strand: Strand) {
         // It has told its name in this spindle's code, so it may be called by it; if it has ended, nobody is
         // left who waits.
-        drop(strand::unblock(strand));
+        _ = strand::unblock(strand);
     }
 
     fn now_ns() -> u64 {

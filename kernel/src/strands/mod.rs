@@ -18,6 +18,8 @@ mod packages_tests;
 mod pool_tests;
 mod spawn;
 #[cfg(feature = "ktest")]
+mod sync_tests;
+#[cfg(feature = "ktest")]
 mod tests;
 pub mod workers;
 #[cfg(feature = "ktest")]
@@ -40,6 +42,10 @@ pub type Package = sched::package::Package<Cpu>;
 pub type Handle = sched::Handle<Cpu>;
 /// A lock that its waiters sleep on.
 pub type Mutex<T> = sched::Mutex<T, Cpu>;
+/// Signals that are counted.
+pub type Semaphore = sched::Semaphore<Cpu>;
+/// Values on their way, no more than fit.
+pub type Channel<T> = sched::Channel<T, Cpu>;
 
 static EPOCHS: Once<Epochs> = Once::new();
 

@@ -15,7 +15,8 @@ impl Raw {
     #[inline(always)]
     fn take(&self) -> bool {
         // Acquire: synchronizes with the Release of the last holder, whose writes are seen.
-        !self.0.swap(true, Ordering::Acquire)
+        // Relaxed where it is held: nothing is done then.
+        self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Waits for it; `relax` is told how often it was in vain.

@@ -20,6 +20,7 @@ const MIRI_STRICT: &str = "-Zmiri-strict-provenance";
 const MIRI: &[(&str, &[&str], bool)] = &[
     (MIRI_STRICT, &["--package", "dispatcher", "--test", "strict"], false),
     (MIRI_WITH_EPOCHS, &["--package", "dispatcher", "--tests"], true),
+    (MIRI_STRICT, &["--package", "waiting", "--test", "threads"], false),
     (MIRI_STRICT, &["--package", "memory"], true),
 ];
 
@@ -32,6 +33,7 @@ const LOOM: &[&[&str]] = &[
     &["--package", "dispatcher", "--test", "loom_observe"],
     &["--package", "sched", "--test", "loom_policy"],
     &["--package", "smp", "--lib"],
+    &["--package", "waiting", "--test", "loom"],
 ];
 
 /// Runs the models, and Miri where it is to be had.
