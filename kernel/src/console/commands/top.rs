@@ -185,7 +185,7 @@ fn frame(now: &Look, before: &Look, sort: Sort, size: Option<Size>) -> String {
     };
     strands(&mut out, now, before, sort, rows);
     if size.is_some() {
-        out.push_str("q, Enter or Ctrl-C ends; c, n, i sort by share, name, number; space draws at once");
+        out.push_str("q, Enter, Ctrl-C: end; c, n, i: sort by share, name, number; space: draw now");
     }
     out
 }
