@@ -2,6 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
+    any::Any,
     fmt,
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
@@ -52,6 +53,7 @@ pub struct Builder {
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
     is_named: bool,
+    attachment: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Builder {
@@ -64,6 +66,7 @@ impl Builder {
             affinity: CoreSet::ALL,
             domain: None,
             is_named: false,
+            attachment: None,
         }
     }
 
@@ -100,6 +103,12 @@ impl Builder {
     #[must_use]
     pub fn named(self) -> Self {
         Self { is_named: true, ..self }
+    }
+
+    /// `attachment` is kept with the strand, for whoever knows what it is.
+    #[must_use]
+    pub fn attach(self, attachment: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { attachment: Some(attachment), ..self }
     }
 
     /// Makes the strand and lets it run.
@@ -187,6 +196,7 @@ impl Builder {
             name: self.name,
             attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
+            attachment: self.attachment,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             spot: Spot::new(core),

@@ -30,7 +30,7 @@ use spin::Once;
 use crate::cores;
 
 pub use cpu::Cpu;
-pub use spawn::{SpawnError, spawn, spawn_on};
+pub use spawn::{SpawnError, spawn, spawn_managed, spawn_on};
 
 /// A strand of this kernel.
 pub type Strand = sched::Strand<Cpu>;
