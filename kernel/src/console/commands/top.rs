@@ -117,23 +117,26 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
 
 /// Frame after frame, until there are enough.
 fn follow(call: &mut Call<Kernel>, mut options: Options, is_drawn: bool) -> Result<(), CommandError> {
-    let mut before = Look::take();
+    let (mut before, mut now) = (Look::take(), None);
     let mut frames = 0;
     // The first one comes soon.
     let mut pause_ms = LOOK_MS.min(options.period_ms);
     loop {
-        let is_over = pause(call, pause_ms, &mut options.sort);
-        if is_over {
-            return Ok(());
+        match (pause(call, pause_ms, &mut options.sort), now.take()) {
+            (Next::End, _) => return Ok(()),
+            // The same once more: between two keys there is no time to measure anything.
+            (Next::Sorted, Some(same)) => {
+                let size = call.out.screen().filter(|_| is_drawn);
+                show(call, &frame(&same, &before, options.sort, size), size)?;
+                now = Some(same);
+                continue;
+            }
+            (_, None) => {}
+            (_, Some(last)) => before = last,
         }
-        let now = Look::take();
+        let look = now.insert(Look::take());
         let size = call.out.screen().filter(|_| is_drawn);
-        let frame = frame(&now, &before, options.sort, size);
-        match size {
-            None => writeln!(call.out, "{frame}")?,
-            Some(size) => call.out.write_str(&over(&frame, size))?,
-        }
-        before = now;
+        show(call, &frame(look, &before, options.sort, size), size)?;
         frames += 1;
         if options.frames.is_some_and(|most| frames >= most) {
             return Ok(());
@@ -142,23 +145,39 @@ fn follow(call: &mut Call<Kernel>, mut options: Options, is_drawn: bool) -> Resu
     }
 }
 
-/// Waits for so long, or for a key that draws at once; is it to be the end?
-fn pause(call: &mut Call<Kernel>, pause_ms: u32, sort: &mut Sort) -> bool {
+fn show(call: &mut Call<Kernel>, frame: &str, size: Option<Size>) -> Result<(), CommandError> {
+    match size {
+        None => writeln!(call.out, "{frame}")?,
+        Some(size) => call.out.write_str(&over(frame, size))?,
+    }
+    Ok(())
+}
+
+/// What comes after a frame.
+enum Next {
+    End,
+    /// The same in another order.
+    Sorted,
+    Frame,
+}
+
+/// Waits for so long, or for a key that has a meaning.
+fn pause(call: &mut Call<Kernel>, pause_ms: u32, sort: &mut Sort) -> Next {
     let end = Cpu::now_ns() + u64::from(pause_ms) * 1_000_000;
     loop {
         let left_ms = end.saturating_sub(Cpu::now_ns()).div_ceil(1_000_000);
         if left_ms == 0 {
-            return false;
+            return Next::Frame;
         }
         match call.out.key(left_ms as u32) {
-            Some(Key::Char('q' | 'Q') | Key::Enter | Key::Control('c')) => return true,
+            Some(Key::Char('q' | 'Q') | Key::Enter | Key::Control('c')) => return Next::End,
             Some(Key::Char('c')) => *sort = Sort::Cpu,
             Some(Key::Char('n')) => *sort = Sort::Name,
             Some(Key::Char('i')) => *sort = Sort::Id,
-            Some(Key::Char(' ')) => {}
+            Some(Key::Char(' ')) => return Next::Frame,
             _ => continue,
         }
-        return false;
+        return Next::Sorted;
     }
 }
 
@@ -185,7 +204,7 @@ fn frame(now: &Look, before: &Look, sort: Sort, size: Option<Size>) -> String {
     };
     strands(&mut out, now, before, sort, rows);
     if size.is_some() {
-        out.push_str("q, Enter or Ctrl-C ends; c, n, i sort by share, name, number; space draws at once");
+        out.push_str("q, Enter, Ctrl-C: end; c, n, i: sort by share, name, number; space: draw now");
     }
     out
 }
