@@ -6,7 +6,7 @@ use core::{
     cell::UnsafeCell,
     fmt,
     panic::Location,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState};
@@ -101,11 +101,19 @@ pub(crate) struct Managed<M: Machine> {
     pub(crate) notice: AtomicU8,
     /// When its package was last told that it can run, in nanoseconds.
     pub(crate) told_ns: AtomicU64,
+    /// How often over it runs its package's own code: written by itself alone.
+    pub(crate) depth: AtomicU32,
 }
 
 impl<M: Machine> Managed<M> {
     pub(crate) fn new(package: Arc<Package<M>>) -> Self {
-        Self { package, hold: Hold::new(Held::Blocked), notice: AtomicU8::new(0), told_ns: AtomicU64::new(0) }
+        Self {
+            package,
+            hold: Hold::new(Held::Blocked),
+            notice: AtomicU8::new(0),
+            told_ns: AtomicU64::new(0),
+            depth: AtomicU32::new(0),
+        }
     }
 }
 

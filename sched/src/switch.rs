@@ -27,6 +27,13 @@ pub enum After<M: Machine> {
     End(Arc<Strand<M>>),
     /// Its package keeps it.
     Keep(Arc<Strand<M>>),
+    /// It has lost the core in its package's own code, and goes on when its carrier's turn comes.
+    Interrupt {
+        /// The strand.
+        strand: Arc<Strand<M>>,
+        /// The carrier.
+        carrier: Arc<Strand<M>>,
+    },
     /// Its package shall be told that it can run, and perhaps why it lost its core; its carrier goes on when
     /// its turn comes, unless it is the one who comes next.
     Notify {
@@ -71,7 +78,8 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     core.is_due.store(false, Ordering::Relaxed);
     let is_idle = local.is_idle();
     // A carried strand leaves by itself only through its package: see `hand_over`.
-    let recall = local.recall.take().filter(|_| local.carrier.is_some());
+    let is_in_own = local.carrier.is_some() && carried::is_in_own(&local.current);
+    let recall = if is_in_own { None } else { local.recall.take().filter(|_| local.carrier.is_some()) };
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
@@ -83,6 +91,10 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
     if !has_next && recall.is_none() && is_going_on && !is_exiled {
         drop(queue);
+        if local.recall.is_some() {
+            // Asked again a little later: it is about to leave its package's own code.
+            core.is_due.store(true, Ordering::Relaxed);
+        }
         begin_slice(core, M::now_ns());
         return;
     }
@@ -94,7 +106,7 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
         // outermost border, which is marked for that, or when the housekeeper has filled the pool.
         drop(queue);
         core.is_due.store(true, Ordering::Relaxed);
-        local.recall = recall;
+        local.recall = local.recall.or(recall);
         local.must_repin = !local.dispatcher.nudged::<M>();
         core.arm();
         M::summon_reaper();
@@ -126,6 +138,10 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
     local.after = match leaving {
         _ if is_idle => After::Nothing,
+        _ if is_in_own => After::Interrupt {
+            strand: this,
+            carrier: carrier.expect("whoever is in a package's code is carried"),
+        },
         _ if carrier.is_some() || recall.is_some() => {
             After::Notify { strand: this, why: Some(recall.unwrap_or(Why::Preempted)), carrier }
         }
@@ -273,6 +289,17 @@ pub(crate) fn finish<M: Machine>() {
         After::Keep(strand) => {
             strand.set_state(State::Held);
             strand.managed.as_ref().expect("only managed strands are kept").hold.set(Held::Kept);
+        }
+        After::Interrupt { strand, carrier } => {
+            // SAFETY: it does not run, and nobody else has it yet.
+            let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
+            seat::interrupted(&strand);
+            carrier.set_state(State::Runnable);
+            core.queue.lock().push(carrier);
+            core.look_again();
+            if is_inside && local.dispatcher.is_pool_low() {
+                M::summon_reaper();
+            }
         }
         After::Notify { strand, why, carrier } => {
             // SAFETY: it does not run, and nobody else has it yet.

@@ -218,16 +218,21 @@ pub unsafe fn raise(number: usize, args: *const (), result: *mut ()) -> Result<(
         // SAFETY: passed on.
         return unsafe { raise_large(number, args, result) };
     }
-    let mut size = 0;
+    let (mut size, mut is_own) = (0, false);
     let find = || {
         // SAFETY: this runs inside a border, by which what it finds is used.
         let exported = unsafe { find(number) }?;
         size = exported.result_size;
+        is_own = sched::package::enter_own::<Cpu>(exported.owner.id());
         Some((exported.any(), args))
     };
     // SAFETY: `find` only looks; what it finds is withdrawn a grace period before it is dropped; the arguments
     // are the raiser's, and results are narrow.
-    match unsafe { AnyEvent::raise_found::<Cpu>(ptr::null_mut(), find) } {
+    let raised = unsafe { AnyEvent::raise_found::<Cpu>(ptr::null_mut(), find) };
+    if is_own {
+        sched::package::leave_own::<Cpu>();
+    }
+    match raised {
         Some(Ok(word)) if size == size_of::<Narrow>() => {
             // SAFETY: by the contract there is room for the result, which has this size.
             unsafe { result.cast::<Narrow>().write(word) }
@@ -254,11 +259,12 @@ pub unsafe fn raise(number: usize, args: *const (), result: *mut ()) -> Result<(
 unsafe fn raise_large(number: usize, args: *const (), result: *mut ()) -> Result<(), Option<RaiseError>> {
     let mut staged = MaybeUninit::<Args>::uninit();
     let mut room = MaybeUninit::<Wide>::uninit();
-    let mut size = 0;
+    let (mut size, mut is_own) = (0, false);
     let find = || {
         // SAFETY: this runs inside a border, by which what it finds is used.
         let exported = unsafe { find(number) }?;
         size = exported.result_size;
+        is_own = sched::package::enter_own::<Cpu>(exported.owner.id());
         if !exported.is_staged {
             return Some((exported.any(), args));
         }
@@ -269,7 +275,11 @@ unsafe fn raise_large(number: usize, args: *const (), result: *mut ()) -> Result
     };
     // SAFETY: `find` looks and copies; what it finds is withdrawn a grace period before it is dropped; the
     // arguments are the raiser's, or the copy, and the room is as wide as any result.
-    let word = match unsafe { AnyEvent::raise_found::<Cpu>(room.as_mut_ptr().cast(), find) } {
+    let raised = unsafe { AnyEvent::raise_found::<Cpu>(room.as_mut_ptr().cast(), find) };
+    if is_own {
+        sched::package::leave_own::<Cpu>();
+    }
+    let word = match raised {
         Some(Ok(word)) => word,
         Some(Err(error)) => return Err(unanswered(number, error)),
         None => return Err(None),

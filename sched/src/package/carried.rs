@@ -57,6 +57,44 @@ fn managed<M: Machine>(strand: &Strand<M>) -> &Managed<M> {
     strand.managed.as_ref().expect("only managed strands are carried")
 }
 
+/// The running strand is about to run code of its package's own, if that is the domain `domain`, on behalf of
+/// somebody who asks the package for something: says so, and then [`leave_own`] must follow.
+///
+/// While it does, it is not checkpointed: it may have a lock of the package's, on which the carrier would spin
+/// that tells the package of it. It can lose its core all the same, and then goes on first when its carrier has
+/// it back. Cost: a few loads.
+#[inline]
+pub fn enter_own<M: Machine>(domain: u32) -> bool {
+    let this = running::<M>();
+    let is_own = |managed: &&Managed<M>| managed.package.domain().is_some_and(|owner| owner.id() == domain);
+    match this.managed.as_ref().filter(is_own) {
+        Some(managed) => {
+            deepen(managed, 1);
+            true
+        }
+        None => false,
+    }
+}
+
+/// See [`enter_own`].
+#[inline]
+pub fn leave_own<M: Machine>() {
+    if let Some(managed) = &running::<M>().managed {
+        deepen(managed, -1);
+    }
+}
+
+fn deepen<M: Machine>(managed: &Managed<M>, by: i32) {
+    // Relaxed, and not one instruction: the strand's own, looked at where it runs.
+    let depth = managed.depth.load(Ordering::Relaxed).wrapping_add_signed(by);
+    managed.depth.store(depth, Ordering::Relaxed);
+}
+
+/// Does the strand run its package's own code?
+pub(crate) fn is_in_own<M: Machine>(strand: &Strand<M>) -> bool {
+    strand.managed.as_ref().is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0)
+}
+
 /// The running strand, which is carried, gives up its core: its package is told, and says who is next. Returns
 /// when it has its turn again. Interrupts on, outside of locks.
 pub(crate) fn give_up<M: Machine>(reason: Reason) {
@@ -65,11 +103,14 @@ pub(crate) fn give_up<M: Machine>(reason: Reason) {
     let package = &managed(this).package;
     let mut answer = 0;
     if !package.is_ejected() {
+        deepen(managed(this), 1);
         let core = M::masked(M::core_id);
         if let Some(seat) = package.seat(core) {
             seat.deliver(package);
         }
-        match M::raise_block(package, core, this.handle().unwrap_or(0), reason) {
+        let next = M::raise_block(package, core, this.handle().unwrap_or(0), reason);
+        deepen(managed(this), -1);
+        match next {
             Ok(next) => answer = next,
             Err(Silent::NoRoom) => {}
             Err(Silent::Failed) => package.eject_for_silence(core, this.handle().unwrap_or(0)),

@@ -46,6 +46,13 @@ struct Carrier<'a, M: Machine> {
 impl<M: Machine> Carrier<'_, M> {
     fn run(&mut self) {
         while !self.package.is_ejected() {
+            let first = self.seat.take_first();
+            if first != 0 {
+                // Before anything is told, and for as long as it takes to leave the package's code: the package
+                // may be locked till then. What it takes too much of its budget it has less in the next round.
+                self.go(first, None);
+                continue;
+            }
             self.seat.deliver(self.package);
             let now = M::now_ns();
             let limit = match self.meter.left(now, self.this.run_ns()) {

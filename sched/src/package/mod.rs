@@ -33,6 +33,7 @@
 //! | a wake-up comes while the package is being asked | the seat says that it is idle before the package is asked; who brings work looks at that after queueing it | no wake-up of a managed strand is lost | `tests/loom_packages.rs` |
 //! | it never runs one that it was told of | carriers look at who has waited, at least four times in [`grant::PATIENCE_NS`] | one that ignores its strands is ejected, and they go on | `tests/packages.rs` |
 //! | it takes more than its share | its strands run on its carriers' time only, reservations are summed up before they are granted | a package gets no more than it was granted | `tests/packages.rs` |
+//! | a strand loses its core with a lock of the package's in its hand, and the package, told of that, waits for the lock | while it runs the package's own code it is not checkpointed, and goes on first | no package waits for itself | `tests/packages.rs` |
 //! | it is ejected while its strands are everywhere | each seat's carrier frees what was left on its own core, and each strand is freed by one exchange | none is lost, none is on two queues | `tests/packages.rs` |
 
 pub(crate) mod carried;
@@ -50,7 +51,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayString;
 use dispatcher::{DomainState, epoch::MOST_CORES};
 
-pub use carried::{HandOffError, current, hand_off, release};
+pub use carried::{HandOffError, current, enter_own, hand_off, leave_own, release};
 pub use ejection::{Exit, Reason as ExitReason};
 pub use grant::{Grant, GrantError, Reservation};
 pub use registry::{Packages, RegisterError};

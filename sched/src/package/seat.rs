@@ -37,6 +37,8 @@ pub struct Seat<M: Machine> {
     is_recalled: AtomicBool,
     /// Whom the carrier shall run next without asking; zero for nobody.
     wanted: AtomicU64,
+    /// Whom it shall run before anything else: it lost the core in the package's own code.
+    first: AtomicU64,
 }
 
 /// Strands that have something to be told of them, linked through themselves.
@@ -55,6 +57,7 @@ impl<M: Machine> Seat<M> {
             has_notices: AtomicBool::new(false),
             is_recalled: AtomicBool::new(false),
             wanted: AtomicU64::new(0),
+            first: AtomicU64::new(0),
         }
     }
 
@@ -98,6 +101,10 @@ impl<M: Machine> Seat<M> {
 
     pub(super) fn take_wanted(&self) -> u64 {
         self.wanted.swap(0, Ordering::Relaxed)
+    }
+
+    pub(super) fn take_first(&self) -> u64 {
+        self.first.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn has_notices(&self) -> bool {
@@ -161,6 +168,17 @@ impl<M: Machine> Seat<M> {
             each(strand);
         }
     }
+}
+
+/// A strand that was carried on this core, and has lost it in its package's own code: the carrier shall go on
+/// with it. Interrupts masked.
+pub(crate) fn interrupted<M: Machine>(strand: &Strand<M>) {
+    let managed = strand.managed.as_ref().expect("only managed strands are carried");
+    strand.set_state(State::Runnable);
+    let seat = managed.package.seat(M::core_id()).expect("it was carried on a seat");
+    // Relaxed: this core's business alone.
+    seat.first.store(strand.handle().unwrap_or(0), Ordering::Relaxed);
+    managed.hold.set(Held::Kept);
 }
 
 /// A strand that was carried on this core and can go on: its package shall hear of it here. Interrupts masked.
