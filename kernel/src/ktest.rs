@@ -40,11 +40,17 @@ static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 /// How long a test waits for what must happen soon: virtual cores may wait long for a real one.
 const LONGEST_WAIT_NS: u64 = 20_000_000_000;
 
+/// How many strands can be named on each core before the directory grows, which it does for good.
+const NAMES: usize = 2_048;
+
 /// Runs every test whose name contains `filter`, one after the other, and ends the machine.
 pub fn run(filter: &str) -> ! {
     crate::panic::set_interceptor(intercept);
     // Made now, or the first test would be blamed for its memory.
     LazyLock::force(&TESTS);
+    for core in 0..core_count() {
+        Cpu::scheduler().directory().reserve(core, NAMES);
+    }
     let mut tests: Vec<&Test> = all().iter().filter(|test| short(test.name).contains(filter)).collect();
     tests.sort_unstable_by_key(|test| test.name);
     let (mut passed, mut failed) = (0, 0);
