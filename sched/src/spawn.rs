@@ -4,16 +4,23 @@ use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     any::Any,
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
+    attributes::Attributes,
+    fifo::Links,
     machine::Machine,
+    package::{self, Package},
     roll::Place,
-    strand::{CoreSet, Exclusive, Priority, Saved, State, Strand},
-    switch::{Leaving, finish, leave},
+    spot::Spot,
+    strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
+    switch::finish,
+    terminate::{Terminated, terminate},
     token::Token,
     wait::{block, current, unblock},
 };
@@ -118,17 +125,45 @@ impl Builder {
         if !scheduler.cores().any(|core| self.affinity.has(core.id())) {
             return Err(SpawnError::NoSuchCore);
         }
+        self.make(stack, None, entry)
+    }
+
+    /// Makes a strand of a thread package's, which is told that it can run. It is [named](Self::named); its
+    /// affinity is where the package's virtual processors are, its priority theirs.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`].
+    pub fn spawn_managed<M: Machine>(
+        self,
+        package: &Arc<Package<M>>,
+        stack: M::Stack,
+        entry: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle<M>, SpawnError> {
+        self.named().make(stack, Some(package), entry)
+    }
+
+    fn make<M: Machine>(
+        self,
+        stack: M::Stack,
+        package: Option<&Arc<Package<M>>>,
+        entry: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle<M>, SpawnError> {
+        let scheduler = M::scheduler();
         let is_named = self.is_named;
         let mut stack = stack;
         let stack_pointer = M::prepare(&mut stack, main::<M>);
         let saved = Saved { stack_pointer, bottom: M::stack_bottom(&stack), crossing: Crossing::new() };
-        let strand = self.build(Some(stack), Some(Box::new(entry)), saved);
+        let strand = self.build(Some(stack), package, Some(Box::new(entry)), saved);
         if is_named && scheduler.directory().enter(&strand).is_none() {
             return Err(SpawnError::Nameless);
         }
         M::masked(|| scheduler.strands.lock().enter(strand.clone()));
+        if let Some(package) = package {
+            package.strands.fetch_add(1, Ordering::Relaxed);
+        }
         // As in `unblock`: a more urgent one is given way to when this ends.
-        M::unpreempted(|| scheduler.enqueue(strand.clone()));
+        M::unpreempted(|| scheduler.wake(strand.clone()));
         Ok(Handle { strand })
     }
 
@@ -139,15 +174,17 @@ impl Builder {
         let builder = Self { priority: Priority::new(0), affinity: CoreSet::only(core), ..Self::new(&name) };
         // It runs already, and what it is will be saved when it leaves.
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
-        let strand = builder.build(None, None, saved);
+        let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
-        strand.core.store(core, Ordering::Relaxed);
+        strand.clock.start(M::now_ns());
+        strand.spot.leave(core);
         strand
     }
 
     fn build<M: Machine>(
         self,
         stack: Option<M::Stack>,
+        package: Option<&Arc<Package<M>>>,
         entry: Option<Box<dyn FnOnce() + Send>>,
         saved: Saved,
     ) -> Arc<Strand<M>> {
@@ -157,19 +194,24 @@ impl Builder {
             id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
             handle: AtomicU64::new(0),
             name: self.name,
-            priority: self.priority,
-            affinity: self.affinity,
+            attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
             attachment: self.attachment,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
-            core: AtomicUsize::new(core),
-            run_ns: AtomicU64::new(0),
+            spot: Spot::new(core),
+            clock: Clock::new(),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Some(Vec::new())),
             saved: Exclusive::new(saved),
-            next: Exclusive::new(None),
+            lending: Lending::new(),
+            managed: package.cloned().map(Managed::new),
+            links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
         })
     }
@@ -182,11 +224,16 @@ extern "C" fn main<M: Machine>() -> ! {
     {
         let this = current::<M>();
         let entry = this.entry.lock().take().expect("a strand begins once");
+        let is_terminated = this.is_terminated();
         // The reference to the strand is dropped first: it would never be dropped otherwise.
         drop(this);
-        entry();
+        if is_terminated {
+            drop(entry);
+        } else {
+            entry();
+        }
     }
-    M::masked(|| leave::<M>(Leaving::Ending));
+    package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
 }
 
@@ -217,6 +264,43 @@ impl<M: Machine> Handle<M> {
             });
             if has_ended {
                 return;
+            }
+            block::<M>();
+        }
+    }
+
+    /// Asks the strand to end: see [`terminate`](crate::terminate()).
+    pub fn terminate(&self) -> bool {
+        terminate(&self.strand)
+    }
+
+    /// As [`join`](Self::join), unless the strand that waits is terminated: then whoever has the handle can
+    /// still join.
+    ///
+    /// # Errors
+    ///
+    /// [`Terminated`], at once if it was so before.
+    #[track_caller]
+    pub fn try_join(&self) -> Result<(), Terminated> {
+        let this = current::<M>();
+        loop {
+            // Once for each turn: a call that comes after it is kept for `block`.
+            let is_terminated = this.is_terminated();
+            let has_ended = M::masked(|| match &mut *self.strand.joiners.lock() {
+                None => true,
+                Some(joiners) => {
+                    joiners.retain(|joiner| !Arc::ptr_eq(joiner, &this));
+                    if !is_terminated {
+                        joiners.push(this.clone());
+                    }
+                    false
+                }
+            });
+            if has_ended {
+                return Ok(());
+            }
+            if is_terminated {
+                return Err(Terminated);
             }
             block::<M>();
         }

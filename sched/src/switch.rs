@@ -6,11 +6,12 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use dispatcher::Departure;
+use dispatcher::{Crossing, Departure};
 
 use crate::{
-    core::{Core, QUANTUM_NS, TICK_NS},
+    core::{Core, Local, TICK_NS},
     machine::Machine,
+    package::{Reason, Seat, Why, carried, hold::Held, seat},
     strand::{Priority, State, Strand},
 };
 
@@ -24,6 +25,31 @@ pub enum After<M: Machine> {
     Park(Arc<Strand<M>>),
     /// It is over, and its stack can be freed.
     End(Arc<Strand<M>>),
+    /// Its package keeps it.
+    Keep(Arc<Strand<M>>),
+    /// Its package shall be told that it can run, and perhaps why it lost its core; its carrier goes on when
+    /// its turn comes, unless it is the one who comes next.
+    Notify {
+        /// The strand.
+        strand: Arc<Strand<M>>,
+        /// Why it lost its core; none if it was called when it was about to block.
+        why: Option<Why>,
+        /// The carrier, if it is to be queued.
+        carrier: Option<Arc<Strand<M>>>,
+    },
+}
+
+/// How a carried strand leaves its core.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// It waits to be unblocked.
+    Park,
+    /// It can run, and its package knows.
+    Keep,
+    /// It can run, and its package is to be told: it was called before it could wait.
+    Called,
+    /// It is over.
+    End,
 }
 
 /// How a strand leaves its core.
@@ -44,12 +70,18 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let local = unsafe { core.local() };
     core.is_due.store(false, Ordering::Relaxed);
     let is_idle = local.is_idle();
+    // A carried strand leaves by itself only through its package: see `hand_over`.
+    let recall = local.recall.take().filter(|_| local.carrier.is_some());
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
-    let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.current.priority;
-    let has_next = queue.highest().is_some_and(is_worth_it);
-    if !has_next && is_going_on {
+    let ranking = local.ranking();
+    // One that may not run here any more leaves in any case.
+    let is_exiled = !ranking.affinity().has(core.id());
+    let must_go = !is_going_on || is_idle || is_exiled;
+    let is_worth_it = |highest: Priority| must_go || highest >= ranking.priority();
+    let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
+    if !has_next && recall.is_none() && is_going_on && !is_exiled {
         drop(queue);
         begin_slice(core, M::now_ns());
         return;
@@ -62,6 +94,7 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
         // outermost border, which is marked for that, or when the housekeeper has filled the pool.
         drop(queue);
         core.is_due.store(true, Ordering::Relaxed);
+        local.recall = recall;
         local.must_repin = !local.dispatcher.nudged::<M>();
         core.arm();
         M::summon_reaper();
@@ -71,31 +104,35 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     local.must_repin = false;
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
-    core.note_level(next.as_ref().map(|next| next.priority));
+    if recall.is_none() {
+        core.note_level(next.as_ref().map(|next| next.priority()));
+    }
     drop(queue);
-    let next = next.unwrap_or_else(|| local.idle.clone());
-    let load = {
-        next.core.store(core.id(), Ordering::Relaxed);
-        next.set_state(State::Running);
-        // SAFETY: the next strand was taken from the queue, or is this core's idle strand, so it does
-        // not run and nobody else switches to it.
-        unsafe { next.saved.get() }.stack_pointer
+    let mut carrier = local.carrier.take();
+    let next = match recall {
+        Some(_) => carrier.take(),
+        None => next,
     };
-    let this = core::mem::replace(&mut local.current, next);
-    this.run_ns.fetch_add(now.saturating_sub(local.since), Ordering::Relaxed);
-    local.since = now;
-    // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
-    let saved = unsafe { this.saved.get() };
-    saved.crossing = crossing;
-    let save = &raw mut saved.stack_pointer;
+    let next = next.unwrap_or_else(|| local.idle.clone());
+    if let Some(carrier) = &carrier {
+        carrier.clock.stop(now);
+    }
+    let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
+    if leaving == Leaving::Preempted {
+        this.preemptions.add_one();
+        core.preemptions.add_one();
+    }
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
     local.after = match leaving {
         _ if is_idle => After::Nothing,
+        _ if carrier.is_some() || recall.is_some() => {
+            After::Notify { strand: this, why: Some(recall.unwrap_or(Why::Preempted)), carrier }
+        }
         Leaving::Preempted | Leaving::Yielding => After::Requeue(this),
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
     };
-    core.switches.fetch_add(1, Ordering::Relaxed);
     begin_slice(core, now);
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
@@ -103,9 +140,83 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     finish::<M>();
 }
 
+/// Makes `next`, which nobody else has, the core's current strand. Returns the one that it was, where its stack
+/// pointer is saved, and the stack pointer to go on with.
+fn exchange<M: Machine>(
+    core: &Core<M>,
+    local: &mut Local<M>,
+    next: Arc<Strand<M>>,
+    crossing: Crossing,
+    now: u64,
+) -> (Arc<Strand<M>>, *mut usize, usize) {
+    next.spot.leave(core.id());
+    next.set_state(State::Running);
+    next.clock.start(now);
+    next.switches.add_one();
+    // SAFETY: the next strand was taken from the queue, or from its package, or is this core's idle strand or
+    // its carrier: so it does not run, and nobody else switches to it.
+    let load = unsafe { next.saved.get() }.stack_pointer;
+    let this = core::mem::replace(&mut local.current, next);
+    // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
+    let saved = unsafe { this.saved.get() };
+    saved.crossing = crossing;
+    core.switches.add_one();
+    let save = &raw mut saved.stack_pointer;
+    (this, save, load)
+}
+
+/// The running strand, which is carried, leaves the core to a strand of its package's that was claimed, or to
+/// its carrier. Returns when it has its turn again; not, if it is over. Interrupts masked, outside of locks.
+///
+/// Cost: no queue, no timer: the slice is the carrier's, and goes on.
+pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>>>) {
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let crossing = local.dispatcher.depart::<M>(Departure::Blocked).expect("who blocks can depart");
+    local.must_repin = false;
+    let now = M::now_ns();
+    let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
+    let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
+    local.after = match parting {
+        Parting::Park => After::Park(this),
+        Parting::Keep => After::Keep(this),
+        Parting::Called => After::Notify { strand: this, why: None, carrier: None },
+        Parting::End => After::End(this),
+    };
+    // SAFETY: as in `leave`; who was claimed is nobody else's.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+}
+
+/// The running strand, a carrier, goes over to a strand of its package's that was claimed; returns when it has
+/// the core back, because that one left it to nobody else, the global scheduler took it away and now gives it
+/// back, or `limit_ns` has passed. Interrupts masked, outside of locks.
+pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let crossing = local.dispatcher.depart::<M>(Departure::Blocked).expect("who blocks can depart");
+    local.must_repin = false;
+    let now = M::now_ns();
+    let (this, save, load) = exchange(core, local, strand, crossing, now);
+    // Its clock goes on: what it carries is its time, too.
+    local.carrier = Some(this);
+    local.limit = limit_ns;
+    local.recall = None;
+    if limit_ns.is_some() {
+        core.arm();
+    }
+    // SAFETY: as in `leave`; who was claimed is nobody else's.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+}
+
 fn begin_slice<M: Machine>(core: &Core<M>, now: u64) {
-    // SAFETY: on this core, masked; the reference ends with the statement.
-    unsafe { core.local() }.slice_end = now + QUANTUM_NS;
+    // SAFETY: on this core, masked; used no more before `arm`.
+    let local = unsafe { core.local() };
+    local.slice_end = now + local.ranking().priority().quantum_ns();
     core.arm();
 }
 
@@ -129,8 +240,15 @@ pub(crate) fn finish<M: Machine>() {
             // SAFETY: it does not run, and is on no queue yet.
             let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
             let is_low = is_inside && local.dispatcher.is_pool_low();
-            core.queue.lock().push(strand);
-            core.look_again();
+            let (priority, affinity) = (strand.priority(), strand.affinity());
+            if priority > Priority::NORMAL || !affinity.has(core.id()) {
+                // It may have another core at once, or must.
+                scheduler.enqueue(strand);
+            } else {
+                core.queue.lock().push(strand);
+                core.look_again();
+                scheduler.offer(core.id(), affinity);
+            }
             if is_low {
                 // Filled before it is dry: a strand that never leaves its border could not be
                 // preempted then, not even for the housekeeper.
@@ -139,9 +257,35 @@ pub(crate) fn finish<M: Machine>() {
         }
         After::Park(strand) => {
             strand.set_state(State::Blocked);
+            if let Some(managed) = strand.managed.as_ref().filter(|managed| managed.hold.get() != Held::Free)
+            {
+                // Before it can be called: whoever calls it moves it on from there.
+                managed.hold.set(if managed.package.is_ejected() { Held::Free } else { Held::Blocked });
+            }
             if !strand.token.park() {
                 // It was called between its decision to block and now.
-                scheduler.enqueue_on(core.id(), strand);
+                match &strand.managed {
+                    Some(managed) if managed.hold.get() != Held::Free => seat::awaken(strand),
+                    _ => scheduler.enqueue_on(core.id(), strand),
+                }
+            }
+        }
+        After::Keep(strand) => {
+            strand.set_state(State::Held);
+            strand.managed.as_ref().expect("only managed strands are kept").hold.set(Held::Kept);
+        }
+        After::Notify { strand, why, carrier } => {
+            // SAFETY: it does not run, and nobody else has it yet.
+            let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
+            let is_low = is_inside && local.dispatcher.is_pool_low();
+            seat::checkpointed(strand, why);
+            if let Some(carrier) = carrier {
+                carrier.set_state(State::Runnable);
+                core.queue.lock().push(carrier);
+                core.look_again();
+            }
+            if is_low {
+                M::summon_reaper();
             }
         }
         After::End(strand) => {
@@ -159,7 +303,17 @@ pub(crate) fn finish<M: Machine>() {
 /// Lets equals and betters run first. Not from an interrupt.
 pub fn yield_now<M: Machine>() {
     debug_assert!(M::is_preemptible(), "gave way where it must not be preempted");
-    M::masked(|| leave::<M>(Leaving::Yielding));
+    let is_carried = M::masked(|| {
+        // SAFETY: on this core, masked; used no more before the strand leaves.
+        let is_carried = unsafe { M::core().local() }.carrier.is_some();
+        if !is_carried {
+            leave::<M>(Leaving::Yielding);
+        }
+        is_carried
+    });
+    if is_carried {
+        carried::give_up::<M>(Reason::Yielded);
+    }
 }
 
 /// The timer's interrupt, after it was acknowledged: wakes who is due, ends the slice if it is over.
@@ -174,7 +328,7 @@ pub fn on_timer<M: Machine>() {
         let parked = Some(strand).filter(|strand| strand.token.call());
         drop(timers);
         if let Some(strand) = parked {
-            M::scheduler().enqueue(strand);
+            M::scheduler().wake(strand);
         }
     }
     // SAFETY: on this core, masked; used no more before `arm`.
@@ -184,9 +338,13 @@ pub fn on_timer<M: Machine>() {
     if !dispatcher::bound::is_bounded::<M>() {
         local.is_bounded = false;
     }
+    if local.carrier.is_some() && local.limit.is_some_and(|limit| now >= limit) {
+        local.recall.get_or_insert(Why::Limit);
+        core.is_due.store(true, Ordering::Relaxed);
+    }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
-        local.slice_end = now + QUANTUM_NS;
+        local.slice_end = now + local.ranking().priority().quantum_ns();
         if !core.queue.lock().is_empty() {
             core.is_due.store(true, Ordering::Relaxed);
         }
@@ -211,7 +369,17 @@ pub fn keep_ticking<M: Machine>() {
 
 /// A kick's interrupt, after it was acknowledged: there may be something better to run.
 pub fn on_kick<M: Machine>() {
-    M::core().look_again();
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more before `look_again`.
+    let local = unsafe { core.local() };
+    if local.carrier.is_some()
+        && let Some(managed) = &local.current.managed
+        && managed.package.seat(core.id()).is_some_and(Seat::take_recall)
+    {
+        local.recall.get_or_insert(Why::Recalled);
+        core.is_due.store(true, Ordering::Relaxed);
+    }
+    core.look_again();
 }
 
 /// A nudge's interrupt: somebody waits for this core to repin.

@@ -7,7 +7,7 @@ use core::fmt;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Error {
-    /// The import is bound to nothing (any more).
+    /// The import is bound to nothing (any more): whoever implements it was never there, or is gone.
     Unbound = 1,
     /// No memory, or past this domain's quota: give some back first.
     OutOfMemory = 2,
@@ -40,12 +40,14 @@ pub enum Error {
     Posted = 15,
     /// The event takes no asynchronous raises.
     NoQueue = 16,
+    /// There is an event of that name already; the kernel's log says whose.
+    Exists = 17,
     /// The strand was asked to end, or its own domain is being retired: return.
     Terminated = 18,
 }
 
 impl Error {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Unbound,
         Self::OutOfMemory,
         Self::BadArgument,
@@ -62,6 +64,7 @@ impl Error {
         Self::Full,
         Self::Posted,
         Self::NoQueue,
+        Self::Exists,
         Self::Terminated,
     ];
 }
@@ -85,6 +88,7 @@ impl fmt::Display for Error {
             Self::Full => "a queue is full: raise again when its handler has caught up",
             Self::Posted => "its handlers are asynchronous: they will run, and answer nobody",
             Self::NoQueue => "the event takes no asynchronous raises: raise it and wait",
+            Self::Exists => "there is an event of that name already: the kernel's log says whose",
             Self::Terminated => "the strand was asked to end: return",
         })
     }

@@ -72,6 +72,7 @@ use crate::{
     installation::NONE,
     interface::signature_hash,
     interfaces::{clock, strand as raw},
+    package::Package,
     plain::{Plain, Text},
 };
 
@@ -178,7 +179,7 @@ pub struct Builder<'a> {
     name: &'a str,
     priority: u8,
     cores: CoreSet,
-    package: Option<u32>,
+    package: Option<Package>,
 }
 
 impl<'a> Builder<'a> {
@@ -200,10 +201,10 @@ impl<'a> Builder<'a> {
         Self { cores, ..self }
     }
 
-    /// The thread package that schedules it, by its number.
+    /// The thread package that schedules it: then priority and cores are the package's.
     #[must_use]
-    pub const fn package(self, number: u32) -> Self {
-        Self { package: Some(number), ..self }
+    pub const fn package(self, package: Package) -> Self {
+        Self { package: Some(package), ..self }
     }
 
     /// Makes the strand and lets it run. It has a stack of 64 KiB. What the closure captures, and what it
@@ -230,7 +231,7 @@ impl<'a> Builder<'a> {
             closure: body.expose_provenance(),
             priority: u64::from(self.priority),
             cores: self.cores.0,
-            package: self.package.map_or(NONE, u64::from),
+            package: self.package.map_or(NONE, |package| package.number().into()),
         };
         match raw::spawn(&wanted, Text::new(self.name)) {
             Ok(name) => Ok(JoinHandle { strand: Strand(name), slot }),

@@ -27,12 +27,13 @@
 //! # Locks
 //!
 //! `CHANGES` (a sleeping lock) is held by whoever loads or retires, across start procedures and
-//! grace periods; `table`'s registry, a domain's list of sleepers and its ledger of strands are leaves. Neither is ever held in code that a spindle calls.
+//! grace periods; `table`'s registry, a domain's list of sleepers ([`naps`]) and its ledger of strands are leaves. Neither is ever held in code that a spindle calls.
 
 mod domain;
 mod exports;
 mod failure;
 mod load;
+mod naps;
 mod procedures;
 mod retire;
 mod strands;

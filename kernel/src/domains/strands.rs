@@ -14,10 +14,10 @@ use core::{
 };
 
 use dispatcher::{Code, DomainState, Passage, Processor};
-use sched::{Builder, CoreSet, Priority};
+use sched::{Builder, CoreSet, Machine, Priority};
 use spindle::Error;
 
-use crate::strands::{self, Cpu, SpawnError, Strand};
+use crate::strands::{self, Cpu, Package, SpawnError, Strand};
 
 /// The most strands that a domain has at a time.
 pub const MOST_STRANDS: usize = 1_024;
@@ -81,6 +81,7 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     pub priority: Priority,
     pub cores: CoreSet,
+    pub package: Option<Arc<Package>>,
     pub code: Code,
     pub closure: *const (),
 }
@@ -131,7 +132,12 @@ impl Ledger {
             .named()
             .attach(entry.clone());
         let (own, body) = (entry.clone(), Body { code: wanted.code, closure: wanted.closure });
-        match strands::spawn(builder, move || run(&own, body)) {
+        let begin = move || run(&own, body);
+        let spawned = match &wanted.package {
+            Some(package) => strands::spawn_managed(package, builder, begin),
+            None => strands::spawn(builder, begin),
+        };
+        match spawned {
             Ok(handle) => {
                 // If it has lost its name it has ended, and had noted it before.
                 let name = handle.strand().handle();
@@ -175,6 +181,12 @@ impl Ledger {
                 place += 1;
             }
         }
+        // Whom a thread package keeps could wait there for ever.
+        Cpu::scheduler().directory().for_each(|strand| {
+            if Entry::of(strand).is_some_and(|entry| entry.is_of(self.domain.id())) {
+                sched::package::release(strand);
+            }
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod dispatch;
+mod exported;
 mod forks;
 
 use alloc::{format, sync::Arc, vec::Vec};

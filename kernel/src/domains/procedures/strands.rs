@@ -20,7 +20,7 @@ use crate::{
         domain::{Domain, with_running},
         strands::{Entry, Wanted},
     },
-    strands::{Cpu, Strand},
+    strands::{Cpu, Package, Strand},
 };
 
 /// How long a wait without end is at a time, in nanoseconds: an hour.
@@ -36,10 +36,10 @@ pub extern "C" fn spawn(wanted: &Spawning, name: Text<'_>, result: *mut u64) -> 
         if priority > Priority::NORMAL.number() {
             return Err(Error::Limit);
         }
-        if wanted.package != NONE {
-            // There is no package of that number.
-            return Err(Error::BadArgument);
-        }
+        let package = match wanted.package {
+            NONE => None,
+            number => Some(package(number)?),
+        };
         let (code, closure) = procedure(domain, wanted.code, wanted.closure)?;
         let name = name.as_str();
         let name = alloc::format!("{}", Printable(&name[..name.floor_char_boundary(MOST_NAME)]));
@@ -47,6 +47,7 @@ pub extern "C" fn spawn(wanted: &Spawning, name: Text<'_>, result: *mut u64) -> 
             name: &name,
             priority: Priority::new(priority),
             cores: CoreSet(wanted.cores),
+            package,
             code,
             closure,
         };
@@ -54,6 +55,13 @@ pub extern "C" fn spawn(wanted: &Spawning, name: Text<'_>, result: *mut u64) -> 
         // can know.
         unsafe { domain.strands.spawn(wanted) }
     })
+}
+
+/// The thread package of that number. Anybody may be scheduled by it who knows it: it is told of each strand, and
+/// need not run it.
+fn package(number: u64) -> Result<Arc<Package>, Error> {
+    let package = u32::try_from(number).ok().and_then(|number| Cpu::scheduler().packages().by_number(number));
+    package.filter(|package| !package.is_ejected()).ok_or(Error::BadArgument)
 }
 
 /// The strand of that name. `None` if there is none, or none any more.
@@ -103,6 +111,8 @@ pub extern "C" fn terminate(name: u64) -> Status {
             return Err(Error::BadArgument);
         }
         Entry::of(&strand).expect("it belongs to a domain").terminate();
+        // Its package may keep it from a wait that is over, or from ever beginning.
+        sched::package::release(&strand);
         Ok(())
     })
     .into()
