@@ -125,6 +125,30 @@ fn what_is_left_behind_ends() {
 }
 
 #[ktest]
+fn strands_terminated_by_hand_end_too() {
+    let before = Level::settled();
+    // At once, so that some have not begun, and once they all wait.
+    for is_late in [false, true] {
+        let domain = loaded("leaves");
+        assert_eq!(hello(4), Ok(0));
+        if is_late {
+            wait_until("they all wait", || {
+                strands_of(&domain).iter().filter(|strand| strand.state() == sched::State::Blocked).count()
+                    == 16
+            });
+        }
+        for strand in strands_of(&domain) {
+            sched::terminate(&strand);
+        }
+        wait_until("they have ended", || domain.strands() == 0);
+        drop(domain);
+        assert_eq!(unload("leaves"), Ok(()));
+    }
+    assert!(are_unlisted());
+    assert_eq!(Level::settled(), before);
+}
+
+#[ktest]
 fn one_that_loops_for_ever_is_cut_at_unload() {
     let before = Level::settled();
     let domain = loaded("loops");
