@@ -40,6 +40,9 @@ static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 /// How long a test waits for what must happen soon: virtual cores may wait long for a real one.
 const LONGEST_WAIT_NS: u64 = 20_000_000_000;
 
+/// How many strands can be named on each core before the directory grows, which it does for good.
+const NAMES: usize = 2_048;
+
 /// What the names of tests contain that measure time, and mean something only where an instruction takes a
 /// nanosecond: run if the filter names them, on a machine that counts instructions.
 const VIRTUAL: &str = "in_virtual_time";
@@ -50,6 +53,9 @@ pub fn run(filter: &str) -> ! {
     crate::panic::set_interceptor(intercept);
     // Made now, or the first test would be blamed for its memory.
     LazyLock::force(&TESTS);
+    for core in 0..core_count() {
+        Cpu::scheduler().directory().reserve(core, NAMES);
+    }
     let is_virtual = filter.contains(VIRTUAL);
     let is_wanted = |test: &&Test| {
         let name = short(test.name);

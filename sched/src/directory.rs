@@ -8,9 +8,8 @@
 //! on many cores at once takes slots from a list for each core. What is put back returns to the list from
 //! which it came, whoever puts it back.
 //!
-//! Memory: slots come in chunks, a first one for each core and more when they are needed, which are never given
-//! back: 24 bytes for each of the most strands that were ever listed at a time, rounded up to
-//! [`SLOTS_IN_CHUNK`] for each core.
+//! Memory: slots come in chunks, when they are needed, which are never given back: 24 bytes for each of the
+//! most strands that were ever listed at a time, rounded up to [`SLOTS_IN_CHUNK`] for each core.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -108,10 +107,15 @@ impl<M: Machine> Directory<M> {
         Some(first)
     }
 
-    /// Makes the first slots of core `home`, so that what is in use later does not depend on who makes strands
-    /// where. Without memory, they are made when they are needed.
-    pub(crate) fn prepare(&self, home: usize) {
-        if let Some(index) = self.grow(home) {
+    /// Makes so many slots more for core `home`, rounded up to chunks, as far as there is memory: ahead of the
+    /// time when they are needed, for those who count what is in use.
+    ///
+    /// # Panics
+    ///
+    /// If the core's number is [`MOST_CORES`] or more.
+    pub fn reserve(&self, home: usize, slots: usize) {
+        for _ in 0..slots.div_ceil(SLOTS_IN_CHUNK) {
+            let Some(index) = self.grow(home) else { return };
             let slot = self.slot(index).expect("it was just made");
             self.free[home].0.push(index, slot);
         }

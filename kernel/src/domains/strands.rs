@@ -131,7 +131,7 @@ impl Ledger {
             .domain(self.domain.clone())
             .named()
             .attach(entry.clone());
-        let (own, body) = (entry.clone(), Body { code: wanted.code, closure: wanted.closure });
+        let (own, body) = (Own(entry.clone()), Body { code: wanted.code, closure: wanted.closure });
         let begin = move || run(&own, body);
         let spawned = match &wanted.package {
             Some(package) => strands::spawn_managed(package, builder, begin),
@@ -143,14 +143,9 @@ impl Ledger {
                 let name = handle.strand().handle();
                 Ok(name.unwrap_or_else(|| entry.name.load(Ordering::Relaxed)))
             }
-            Err(error) => {
-                entry.leave();
-                Err(match error {
-                    SpawnError::Stack(_) => Error::OutOfMemory,
-                    SpawnError::Scheduler(sched::SpawnError::NoSuchCore) => Error::BadArgument,
-                    SpawnError::Scheduler(_) => Error::Limit,
-                })
-            }
+            Err(SpawnError::Stack(_)) => Err(Error::OutOfMemory),
+            Err(SpawnError::Scheduler(sched::SpawnError::NoSuchCore)) => Err(Error::BadArgument),
+            Err(SpawnError::Scheduler(_)) => Err(Error::Limit),
         }
     }
 
@@ -261,21 +256,14 @@ impl Entry {
         Cpu::masked(|| body(&mut self.life.lock()))
     }
 
-    /// Why its waits are over, if they are.
-    pub fn end_of_waits(&self) -> Option<Error> {
+    /// Are its waits over, since it was asked to end, or its domain is being retired?
+    pub fn is_over(&self) -> bool {
         // Acquire, and in `wake` by way of the token: whoever is woken for this sees it.
-        if self.ledger.is_closed.load(Ordering::Acquire) {
-            return Some(Error::Closed);
-        }
-        self.is_terminated().then_some(Error::Terminated)
+        self.ledger.is_closed.load(Ordering::Acquire) || self.is_terminated.load(Ordering::Acquire)
     }
 
-    /// Was it asked to end?
-    pub fn is_terminated(&self) -> bool {
-        self.is_terminated.load(Ordering::Acquire)
-    }
-
-    /// Asks it to end: its waits are over, now and from now on.
+    /// Asks it to end: its waits are over, now and from now on. Unlike one that is terminated by
+    /// [`sched::terminate`], it begins nevertheless if it has not: its closure is dropped by its own code.
     pub fn terminate(&self) {
         self.is_terminated.store(true, Ordering::Release);
         self.wake();
@@ -338,8 +326,19 @@ impl Entry {
     }
 }
 
+/// A strand's own hold on its entry: goes when it runs no code of its domain any more, or was never made, or
+/// was terminated by hand before it began. What its closure kept goes with the domain then.
+struct Own(Arc<Entry>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// All that such a strand does.
-fn run(entry: &Entry, body: Body) {
+fn run(own: &Own, body: Body) {
+    let entry = &own.0;
     entry.begin(sched::current::<Cpu>());
     // SAFETY: by the contract of `spawn`; the ledger keeps the domain until `leave`.
     let entered = unsafe {
@@ -354,5 +353,4 @@ fn run(entry: &Entry, body: Body) {
     };
     // Cut, or closed before it began: the domain is being retired, and whoever retires it says why.
     let _ = entered;
-    entry.leave();
 }

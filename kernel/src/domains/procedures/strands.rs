@@ -121,7 +121,7 @@ pub extern "C" fn terminate(name: u64) -> Status {
 pub extern "C" fn is_terminated(result: *mut bool) -> Status {
     answer(result, |_| {
         let this = sched::current::<Cpu>();
-        Ok(Entry::of(&this).is_some_and(|entry| entry.end_of_waits().is_some()))
+        Ok(this.is_terminated() || Entry::of(&this).is_some_and(Entry::is_over))
     })
 }
 
@@ -142,18 +142,17 @@ pub fn wait(deadline_ns: Option<u64>) -> Result<(), Error> {
 }
 
 /// What keeps `this` from waiting in the domain's code, if anything does.
-fn may_wait(domain: &Domain, entry: Option<&Entry>) -> Result<(), Error> {
-    match entry.and_then(Entry::end_of_waits) {
-        _ if !domain.is_open() => Err(Error::Closed),
-        // In the code of others it is the strand that must go.
-        Some(_) => Err(Error::Terminated),
-        None => Ok(()),
+fn may_wait(domain: &Domain, this: &Strand) -> Result<(), Error> {
+    if !domain.is_open() {
+        return Err(Error::Closed);
     }
+    // In the code of others it is the strand that must go: it was asked to, or its own domain must.
+    let is_over = this.is_terminated() || Entry::of(this).is_some_and(Entry::is_over);
+    if is_over { Err(Error::Terminated) } else { Ok(()) }
 }
 
 fn wait_in(domain: &Domain, this: &Strand, deadline_ns: Option<u64>) -> Result<(), Error> {
-    let entry = Entry::of(this);
-    may_wait(domain, entry)?;
+    may_wait(domain, this)?;
     match deadline_ns {
         // The ledger wakes its own, if the domain is closed after it was asked.
         None if belongs(this, domain) => sched::block::<Cpu>(),
@@ -161,7 +160,7 @@ fn wait_in(domain: &Domain, this: &Strand, deadline_ns: Option<u64>) -> Result<(
         // The domain must know who waits for its code.
         _ => _ = domain.nap_until(deadline_ns.unwrap_or_else(|| Cpu::now_ns() + LONGEST_WAIT_NS)),
     }
-    may_wait(domain, entry)
+    may_wait(domain, this)
 }
 
 /// Is this a place where the strand may wait?

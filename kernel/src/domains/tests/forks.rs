@@ -13,11 +13,6 @@ use crate::{
     strands::{Cpu, Strand},
 };
 
-/// Raises `Demo.Hello` with that in the place of the core.
-fn hello_as(core: u32, number: u64) -> u64 {
-    HELLO.raise(&Hello { number, core }).expect("the handler answers")
-}
-
 /// The strands of a domain, but for such as are just ending.
 fn strands_of(domain: &Domain) -> Vec<Arc<Strand>> {
     let is_of = |strand: &Arc<Strand>| strand.domain().is_some_and(|own| own.id() == domain.id());
@@ -130,10 +125,34 @@ fn what_is_left_behind_ends() {
 }
 
 #[ktest]
+fn strands_terminated_by_hand_end_too() {
+    let before = Level::settled();
+    // At once, so that some have not begun, and once they all wait.
+    for is_late in [false, true] {
+        let domain = loaded("leaves");
+        assert_eq!(hello(4), Ok(0));
+        if is_late {
+            wait_until("they all wait", || {
+                strands_of(&domain).iter().filter(|strand| strand.state() == sched::State::Blocked).count()
+                    == 16
+            });
+        }
+        for strand in strands_of(&domain) {
+            sched::terminate(&strand);
+        }
+        wait_until("they have ended", || domain.strands() == 0);
+        drop(domain);
+        assert_eq!(unload("leaves"), Ok(()));
+    }
+    assert!(are_unlisted());
+    assert_eq!(Level::settled(), before);
+}
+
+#[ktest]
 fn one_that_loops_for_ever_is_cut_at_unload() {
     let before = Level::settled();
     let domain = loaded("loops");
-    assert_eq!(hello_as(0, 1), 0);
+    assert!(hello(1).is_ok_and(|begun| begun <= 3));
     wait_until("they have begun", || hello(0) == Ok(3));
     assert_eq!(domain.strands(), 3);
     assert_eq!(unload("loops"), Ok(()));
