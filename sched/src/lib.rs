@@ -68,6 +68,6 @@ pub use crate::{
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
     switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
-    wait::{block, block_until, current, sleep_ns, unblock, wait_until},
+    wait::{block, block_until, current, hand_off, sleep_ns, unblock, wait_until},
     workers::Workers,
 };
