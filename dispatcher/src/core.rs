@@ -50,6 +50,12 @@ impl Crossing {
         self.carried.is_some()
     }
 
+    /// Does the strand run anything with a time bound? Then the core on which it goes on must
+    /// [keep ticking](Processor::keep_ticking).
+    pub fn is_bounded(&self) -> bool {
+        self.paused_ns.is_some()
+    }
+
     /// The innermost border of the stopped strand.
     pub fn top(&self) -> *mut Border {
         self.top

@@ -508,5 +508,5 @@ unsafe impl Processor for Host {
         real_ns + THREAD.with(|thread| thread.ahead_ns.get())
     }
 
-    fn keep_ticking(_until_ns: u64) {}
+    fn keep_ticking() {}
 }

@@ -57,10 +57,13 @@ pub unsafe trait Processor: 'static {
     /// Nanoseconds since some beginning, the same on all cores.
     fn now_ns() -> u64;
 
-    /// The running strand runs something bounded from now on: this core should look once in a while
-    /// whether it [is late](crate::bound::is_late), at least until then. While ticks run anyway this must
-    /// not touch the timer.
-    fn keep_ticking(until_ns: u64);
+    /// The running strand runs something bounded from now on: the core on which it runs should look once in
+    /// a while whether it [is late](crate::bound::is_late), for as long as it [is bounded](crate::bound),
+    /// and again when it comes back to a core, there or elsewhere ([`Crossing::is_bounded`]). While ticks
+    /// run anyway this must not touch the timer.
+    ///
+    /// [`Crossing::is_bounded`]: crate::Crossing::is_bounded
+    fn keep_ticking();
 
     /// The agenda of core `core`: the mailboxes that wait for its workers. None if no such core runs
     /// strands; always the same for one that does, since cores do not go.

@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use common::{Census, elsewhere, enter_with, install_foreign, outer_round};
+use common::{Census, counted, elsewhere, enter_with, install_foreign, outer_round};
 use dispatcher::{
     Departure, DomainState, EnterError, Event, Handler, Processor, Progress,
     host::{self, Host, HostCore, Place, World},
@@ -22,15 +22,6 @@ use dispatcher::{
 };
 
 type Plain = Event<u32, u32, Host>;
-
-/// A trusted handler that is counted while it lives.
-fn counted(census: &Census, result: u32) -> Handler<u32, u32> {
-    let citizen = census.citizen();
-    Handler::trusted(move |_: &u32| {
-        let _here = &citizen;
-        result
-    })
-}
 
 /// Installs and removes on an event that nobody is in; whether that can be freed shows if somebody
 /// holds back the epoch.
@@ -70,25 +61,16 @@ fn who_blocks_inside_holds_what_it_sleeps_in_and_no_epoch() {
     assert_eq!((census.alive(), Arc::strong_count(&domain)), (0, 1));
 }
 
-#[test]
-fn who_wakes_does_not_enter_a_domain_that_went_meanwhile() {
+/// A handler of domain 1 sleeps while `meanwhile` happens to the event and to domain 2, whose handler comes
+/// next and must not be called any more: it panics if so.
+fn wakes_alone(name: &'static str, meanwhile: impl Fn(&'static World, &Plain, &DomainState) + Sync) {
     let world = World::new();
     let _core = world.attach();
-    let event = Plain::new("Test.Gone", None).open();
+    let event = Plain::new(name, None).open();
     let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
-    let is_gone = AtomicBool::new(false);
-    let second = |number: &u32| {
-        assert!(!is_gone.load(Ordering::Relaxed), "its memory was given back");
-        number + 2
-    };
+    let second = |_: &u32| panic!("its memory may have been given back");
     let first = |number: &u32| {
-        host::block(|| {
-            domains[1].close();
-            event.remove_domain(2).unwrap();
-            world.drain();
-            assert_eq!(domains[1].sleepers(), 0, "nobody sleeps in it: it can go");
-            is_gone.store(true, Ordering::Relaxed);
-        });
+        host::block(|| meanwhile(world, &event, &domains[1]));
         number + 1
     };
     install_foreign(&event, &domains[0], &first).unwrap();
@@ -98,23 +80,20 @@ fn who_wakes_does_not_enter_a_domain_that_went_meanwhile() {
     world.drain();
 }
 
+#[test]
+fn who_wakes_does_not_enter_a_domain_that_went_meanwhile() {
+    wakes_alone("Test.Gone", |world, event, domain| {
+        domain.close();
+        event.remove_domain(2).unwrap();
+        world.drain();
+        assert_eq!(domain.sleepers(), 0, "nobody sleeps in it: it can go");
+    });
+}
+
 /// As above, but the second domain only takes its handler back, and stays open.
 #[test]
 fn who_wakes_does_not_call_a_handler_that_was_taken_back() {
-    let world = World::new();
-    let _core = world.attach();
-    let event = Plain::new("Test.TakenBack", None).open();
-    let domains = [1, 2].map(|id| Arc::new(DomainState::new(id)));
-    let second = |number: &u32| number + 2;
-    let first = |number: &u32| {
-        host::block(|| assert_eq!(event.remove_domain(2), Ok(1)));
-        number + 1
-    };
-    install_foreign(&event, &domains[0], &first).unwrap();
-    install_foreign(&event, &domains[1], &second).unwrap();
-    assert_eq!(event.raise(&3), Ok(4));
-    event.remove_domain(1).unwrap();
-    world.drain();
+    wakes_alone("Test.TakenBack", |_, event, _| assert_eq!(event.remove_domain(2), Ok(1)));
 }
 
 #[test]

@@ -12,22 +12,13 @@ use std::{
     time::Duration,
 };
 
-use common::{Census, foreign, ids, install_raw, many, remove_all};
+use common::{Census, counted, foreign, ids, install_raw, many, remove_all};
 use dispatcher::{
     BindingId, Departure, DomainState, Event, Handler, InstallError, RaiseError,
     host::{self, Host, World},
 };
 
 type Plain = Event<u32, u32, Host>;
-
-/// A trusted handler that is counted while it lives.
-fn counted(census: &Census, result: u32) -> Handler<u32, u32> {
-    let citizen = census.citizen();
-    Handler::trusted(move |_: &u32| {
-        let _here = &citizen;
-        result
-    })
-}
 
 #[test]
 fn no_raise_that_begins_after_a_removal_calls_it() {

@@ -80,7 +80,7 @@ unsafe impl Processor for Bare {
         0
     }
 
-    fn keep_ticking(_until_ns: u64) {}
+    fn keep_ticking() {}
 
     fn agenda(core: usize) -> Option<&'static Agenda> {
         (core == 0).then_some(&AGENDA)

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use common::{Census, foreign, guarded, ids, many, remove_all};
+use common::{Census, counted, foreign, guarded, ids, many, remove_all};
 use dispatcher::{
     BindingId, DomainState, Event, Handler, InstallError, Merge, Order, RaiseError, RawKey, Transaction,
     Verdict,
@@ -23,15 +23,6 @@ type Plain = Event<u32, u32, Host>;
 
 const fn sum(name: &'static str) -> Plain {
     Plain::new(name, None).open().merging(Merge::Fold(|one, other| one + other))
-}
-
-/// A trusted handler that is counted while it lives.
-fn counted(census: &Census, result: u32) -> Handler<u32, u32> {
-    let citizen = census.citizen();
-    Handler::trusted(move |_: &u32| {
-        let _here = &citizen;
-        result
-    })
 }
 
 #[test]

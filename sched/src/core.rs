@@ -53,8 +53,8 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) since: u64,
     /// Somebody waits for this core to repin, and it was inside when it was asked.
     pub(crate) must_repin: bool,
-    /// Until when something with a time bound may run here; past when nothing does.
-    pub(crate) bounded_until: u64,
+    /// Something with a time bound may run here: a tick that finds that it doesn't clears it.
+    pub(crate) is_bounded: bool,
     /// When the timer goes off, if it is set.
     pub(crate) timer: Option<u64>,
 }
@@ -77,7 +77,7 @@ impl<M: Machine> Core<M> {
                 slice_end: 0,
                 since: 0,
                 must_repin: false,
-                bounded_until: 0,
+                is_bounded: false,
                 timer: None,
             }),
         }
@@ -136,7 +136,7 @@ impl<M: Machine> Core<M> {
         // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
-        let is_bounded = local.bounded_until > 0;
+        let is_bounded = local.is_bounded;
         let is_wanted = self.ticking.decide(|| !self.queue.lock().is_empty());
         let sleeper = self.timers.lock().next();
         // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost

@@ -334,8 +334,8 @@ unsafe impl Processor for HostMachine {
         crate::wait_until::<Self>(is_done);
     }
 
-    fn keep_ticking(until_ns: u64) {
-        crate::keep_ticking::<Self>(until_ns);
+    fn keep_ticking() {
+        crate::keep_ticking::<Self>();
     }
 
     fn masked<T>(body: impl FnOnce() -> T) -> T {

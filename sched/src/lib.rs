@@ -16,6 +16,7 @@
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
 //! - [`mutex`]: a lock that its waiters sleep on.
+//! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
 //! - `token` and `hail`: the words by which strands and cores are called, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
 //!
@@ -32,6 +33,7 @@
 //! | a wake-up comes before the wait | wake-ups leave a token, and blocking takes it | no wake-up is lost | `tests/loom.rs`, `tests/strands.rs` |
 //! | a core halts while work arrives | it says that it is idle before it looks at its queue a last time; who brings work looks at that word after queueing it | a queued strand's core does not stay halted | `tests/loom.rs`, `tests/strands.rs` |
 //! | a post finds every worker busy, and one of them then sleeps | before it delivers, a worker makes sure that another watches | a delivery that sleeps holds up nobody else's, up to a bound | `tests/workers.rs` |
+//! | a spindle names a strand that has ended, or invents a name | a name is a slot and its generation, compared under the slot's lock | a name leads to the strand that it was given for, or to nobody | `tests/loom_slots.rs`, `tests/directory.rs` |
 //! | an ended strand's stack is freed under its feet | only the reaper frees stacks, from a list to which the next strand on the core puts them | a stack is freed when nothing runs on it | `tests/strands.rs` |
 #![no_std]
 
@@ -40,6 +42,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod core;
+pub mod directory;
 pub mod fifo;
 mod hail;
 #[cfg(all(feature = "host", not(loom)))]
@@ -51,6 +54,7 @@ mod primitive;
 pub mod queue;
 mod roll;
 pub mod scheduler;
+mod slots;
 pub mod spawn;
 pub mod strand;
 pub mod switch;
@@ -61,6 +65,7 @@ pub mod workers;
 
 pub use crate::{
     core::Core,
+    directory::Directory,
     idle::run_idle,
     machine::Machine,
     mutex::Mutex,

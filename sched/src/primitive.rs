@@ -1,4 +1,8 @@
-//! The atomics of `token` and `hail`: here those of `core`; the models in `tests/loom.rs` take the same
+//! The atomics of `token`, `hail` and `slots`: here those of `core`; the models in `tests/loom*.rs` take the same
 //! files with loom's.
 
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use alloc::sync::Arc;
+pub(crate) use core::{
+    hint::spin_loop,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
+};

@@ -10,6 +10,7 @@ use dispatcher::{Dispatcher, epoch::MOST_CORES};
 
 use crate::{
     core::Core,
+    directory::Directory,
     fifo::Fifo,
     hail::{self, IdleCores},
     machine::Machine,
@@ -26,6 +27,7 @@ pub struct Scheduler<M: Machine> {
     pub(crate) next_id: AtomicU64,
     /// Every strand that has not been reaped.
     pub(crate) strands: spin::Mutex<Roll<M>>,
+    directory: Directory<M>,
     /// Ended strands whose stacks are still to be freed.
     pub(crate) ended: spin::Mutex<Fifo<M>>,
 }
@@ -40,6 +42,7 @@ impl<M: Machine> Scheduler<M> {
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
             strands: spin::Mutex::new(Roll::new()),
+            directory: Directory::new(),
             ended: spin::Mutex::new(Fifo::new()),
         }
     }
@@ -68,6 +71,11 @@ impl<M: Machine> Scheduler<M> {
     /// How many cores run strands.
     pub fn core_count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// The strands that spindles can name.
+    pub fn directory(&self) -> &Directory<M> {
+        &self.directory
     }
 
     /// Every strand that has not been reaped, in the order in which they were made.

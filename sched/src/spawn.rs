@@ -22,11 +22,16 @@ use crate::{
 pub enum SpawnError {
     /// None of the cores that were asked for exists.
     NoSuchCore,
+    /// It was to have a name, and the directory has no room, or no memory.
+    Nameless,
 }
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("none of the cores that were asked for exists: `cores` lists those that do")
+        out.write_str(match self {
+            Self::NoSuchCore => "none of the cores that were asked for exists: `cores` lists those that do",
+            Self::Nameless => "no room in the directory for one more strand: let some end first",
+        })
     }
 }
 
@@ -39,13 +44,20 @@ pub struct Builder {
     priority: Priority,
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
+    is_named: bool,
 }
 
 impl Builder {
     /// A strand of the core's own, of normal priority, on any core.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), priority: Priority::NORMAL, affinity: CoreSet::ALL, domain: None }
+        Self {
+            name: name.to_owned(),
+            priority: Priority::NORMAL,
+            affinity: CoreSet::ALL,
+            domain: None,
+            is_named: false,
+        }
     }
 
     /// How urgent it is.
@@ -77,11 +89,17 @@ impl Builder {
         Self { domain: Some(domain), ..self }
     }
 
+    /// It is listed in the [`Directory`](crate::Directory) before it runs, until it is reaped.
+    #[must_use]
+    pub fn named(self) -> Self {
+        Self { is_named: true, ..self }
+    }
+
     /// Makes the strand and lets it run.
     ///
     /// # Errors
     ///
-    /// [`SpawnError::NoSuchCore`].
+    /// See [`SpawnError`].
     pub fn spawn<M: Machine>(
         self,
         stack: M::Stack,
@@ -91,10 +109,14 @@ impl Builder {
         if !scheduler.cores().any(|core| self.affinity.has(core.id())) {
             return Err(SpawnError::NoSuchCore);
         }
+        let is_named = self.is_named;
         let mut stack = stack;
         let stack_pointer = M::prepare(&mut stack, main::<M>);
         let saved = Saved { stack_pointer, bottom: M::stack_bottom(&stack), crossing: Crossing::new() };
         let strand = self.build(Some(stack), Some(Box::new(entry)), saved);
+        if is_named && scheduler.directory().enter(&strand).is_none() {
+            return Err(SpawnError::Nameless);
+        }
         M::masked(|| scheduler.strands.lock().enter(strand.clone()));
         // As in `unblock`: a more urgent one is given way to when this ends.
         M::unpreempted(|| scheduler.enqueue(strand.clone()));
@@ -124,6 +146,7 @@ impl Builder {
         let core = M::masked(M::core_id);
         Arc::new(Strand {
             id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
+            handle: AtomicU64::new(0),
             name: self.name,
             priority: self.priority,
             affinity: self.affinity,
@@ -199,6 +222,7 @@ pub fn reap<M: Machine>() -> usize {
     while let Some(strand) = ended.pop() {
         let stack = M::masked(|| strand.stack.lock().take());
         drop(stack);
+        drop(strand.handle().and_then(|handle| scheduler.directory().strike(handle)));
         let gone = M::masked(|| scheduler.strands.lock().strike(&strand));
         let joiners = M::masked(|| strand.joiners.lock().take());
         drop(gone);

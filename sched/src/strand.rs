@@ -99,6 +99,8 @@ impl fmt::Display for State {
 /// A schedulable context.
 pub struct Strand<M: Machine> {
     pub(crate) id: u64,
+    /// Where it stands in the directory; zero if it is not listed.
+    pub(crate) handle: AtomicU64,
     pub(crate) name: String,
     pub(crate) priority: Priority,
     pub(crate) affinity: CoreSet,
@@ -156,6 +158,12 @@ impl<M: Machine> Strand<M> {
     /// Its number: unique as long as the kernel runs.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The word that leads to it in the [`Directory`](crate::Directory), while it is listed.
+    pub fn handle(&self) -> Option<u64> {
+        // Relaxed: whoever lists the strand, or is told that it has ended, does not learn it from here.
+        Some(self.handle.load(Ordering::Relaxed)).filter(|handle| *handle != 0)
     }
 
     /// Its name, for people.

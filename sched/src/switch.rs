@@ -118,6 +118,8 @@ pub(crate) fn finish<M: Machine>() {
     // SAFETY: this strand runs now, and nobody else touches what was saved of it.
     let saved = unsafe { local.current.saved.get() };
     M::set_stack_bottom(saved.bottom);
+    let is_bounded = saved.crossing.is_bounded();
+    local.is_bounded |= is_bounded;
     local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
     let scheduler = M::scheduler();
     match core::mem::replace(&mut local.after, After::Nothing) {
@@ -148,6 +150,10 @@ pub(crate) fn finish<M: Machine>() {
             M::summon_reaper();
         }
     }
+    if is_bounded {
+        // While others ran the ticks may have stopped, and nobody else may come to need the timer.
+        core.arm();
+    }
 }
 
 /// Lets equals and betters run first. Not from an interrupt.
@@ -176,7 +182,7 @@ pub fn on_timer<M: Machine>() {
     local.timer = None;
     local.must_repin = local.must_repin && !local.dispatcher.nudged::<M>();
     if !dispatcher::bound::is_bounded::<M>() {
-        local.bounded_until = 0;
+        local.is_bounded = false;
     }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
@@ -190,13 +196,13 @@ pub fn on_timer<M: Machine>() {
 
 /// For [`dispatcher::Processor::keep_ticking`]. While the timer is going to go off soon anyway, it is
 /// left alone.
-pub fn keep_ticking<M: Machine>(until_ns: u64) {
+pub fn keep_ticking<M: Machine>() {
     M::masked(|| {
         let core = M::core();
         let soon = M::now_ns() + TICK_NS;
         // SAFETY: on this core, masked; used no more before `arm`.
         let local = unsafe { core.local() };
-        local.bounded_until = local.bounded_until.max(until_ns);
+        local.is_bounded = true;
         if local.timer.is_none_or(|timer| timer > soon) {
             core.arm();
         }

@@ -353,7 +353,7 @@ impl Entry {
         }
         let until = P::now_ns().saturating_add(self.bound_ns);
         border.bound(until);
-        P::keep_ticking(until);
+        P::keep_ticking();
         // SAFETY: passed on.
         let word = unsafe { (self.direct)(self, args, border) };
         // It may have been extended meanwhile.

@@ -54,8 +54,8 @@ unsafe impl Processor for Cpu {
         sched::wait_until::<Self>(is_done);
     }
 
-    fn keep_ticking(until_ns: u64) {
-        sched::keep_ticking::<Self>(until_ns);
+    fn keep_ticking() {
+        sched::keep_ticking::<Self>();
     }
 
     #[inline]

@@ -26,6 +26,7 @@ const MIRI: &[(&str, &[&str], bool)] = &[
 /// The packages with models, and where these stand.
 const LOOM: &[&[&str]] = &[
     &["--package", "dispatcher", "--package", "sched", "--test", "loom"],
+    &["--package", "sched", "--test", "loom_slots"],
     &["--package", "dispatcher", "--test", "loom_post"],
     &["--package", "dispatcher", "--test", "loom_plans"],
     &["--package", "dispatcher", "--test", "loom_observe"],

@@ -145,6 +145,25 @@ fn a_guard_of_a_bounded_handler_that_loops_is_cut() {
     is_late_with(17);
 }
 
+/// It is preempted for one who needs the core for a while and then goes: without ticks of its own nobody
+/// would see that it is late.
+#[ktest]
+fn a_bounded_handler_that_has_its_core_back_is_cut() {
+    let before = Level::settled();
+    loaded("overruns");
+    let core = core_count() - 1;
+    let late = guarded(on(core), || assert_eq!(hello(UNLUCKY), Err(RaiseError::Cut)));
+    let other = guarded(on(core), || {
+        let until = Cpu::now_ns() + 40_000_000;
+        while Cpu::now_ns() < until {}
+    });
+    other.join();
+    wait_until("it is cut", || late.strand().state() == State::Ended);
+    late.join();
+    wait_for_funerals();
+    assert_eq!(Level::settled(), before);
+}
+
 #[ktest]
 fn a_bounded_handler_must_not_sleep() {
     loaded("overruns");
