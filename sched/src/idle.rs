@@ -40,7 +40,7 @@ fn halt<M: Machine>(core: &'static Core<M>) {
         core.queue.lock().push(strand);
     }
     if core.queue.lock().is_empty() {
-        core.arm();
+        core.arm_exactly();
         // SAFETY: on this core, masked; the reference ends with the statement.
         unsafe { core.local() }.dispatcher.halt();
         M::halt();

@@ -14,9 +14,11 @@ use crate::{
     fifo::Fifo,
     hail::{self, IdleCores},
     machine::Machine,
-    roll::Roll,
     strand::{CoreSet, State, Strand},
 };
+
+/// How many numbers for strands a core takes at a time.
+const IDS_IN_BLOCK: u64 = 64;
 
 /// The global scheduler. One in a kernel, a `static`.
 pub struct Scheduler<M: Machine> {
@@ -24,9 +26,7 @@ pub struct Scheduler<M: Machine> {
     count: AtomicUsize,
     /// Cores that halt, or are about to.
     pub(crate) idle: IdleCores,
-    pub(crate) next_id: AtomicU64,
-    /// Every strand that has not been reaped.
-    pub(crate) strands: spin::Mutex<Roll<M>>,
+    next_id: AtomicU64,
     directory: Directory<M>,
     /// Ended strands whose stacks are still to be freed.
     pub(crate) ended: spin::Mutex<Fifo<M>>,
@@ -41,7 +41,6 @@ impl<M: Machine> Scheduler<M> {
             count: AtomicUsize::new(0),
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
-            strands: spin::Mutex::new(Roll::new()),
             directory: Directory::new(),
             ended: spin::Mutex::new(Fifo::new()),
         }
@@ -78,24 +77,51 @@ impl<M: Machine> Scheduler<M> {
         &self.directory
     }
 
-    /// Every strand that has not been reaped, in the order in which they were made.
+    /// A number for a new strand: of a block of this core's, so that cores that make strands seldom meet.
+    /// Interrupts masked.
+    pub(crate) fn next_id(&self) -> u64 {
+        let take = |count| self.next_id.fetch_add(count, Ordering::Relaxed);
+        // A core's idle strand is made before the core has its part.
+        let Some(core) = self.core(M::core_id()) else { return take(1) };
+        // SAFETY: on this core, masked; used no more when this returns.
+        let ids = unsafe { &mut core.local().ids };
+        if ids.is_empty() {
+            let first = take(IDS_IN_BLOCK);
+            *ids = first..first + IDS_IN_BLOCK;
+        }
+        ids.start += 1;
+        ids.start - 1
+    }
+
+    /// The core on whose roll a strand stands.
+    pub(crate) fn home_of(&self, strand: &Strand<M>) -> &'static Core<M> {
+        self.core(strand.home.into()).expect("strands are made on cores that run some")
+    }
+
+    /// Every strand that has not ended or must still be reaped, in the order of their numbers.
     pub fn strands(&self) -> Vec<Arc<Strand<M>>> {
-        // Copied out under the lock, but room is found before it: the count may grow meanwhile.
-        loop {
-            let count = M::masked(|| self.strands.lock().len());
-            let mut copy = Vec::with_capacity(count + 8);
-            let fits = M::masked(|| {
-                let strands = self.strands.lock();
-                let fits = strands.len() <= copy.capacity();
+        let mut all = Vec::new();
+        for core in self.cores() {
+            // Copied out under the lock, but room is found before it: the count may grow meanwhile.
+            let copied = all.len();
+            loop {
+                let count = M::masked(|| core.roll.lock().len());
+                all.reserve(count + 8);
+                let fits = M::masked(|| {
+                    let roll = core.roll.lock();
+                    let fits = roll.len() <= all.capacity() - copied;
+                    if fits {
+                        all.extend(roll.iter().cloned());
+                    }
+                    fits
+                });
                 if fits {
-                    copy.extend(strands.iter().cloned());
+                    break;
                 }
-                fits
-            });
-            if fits {
-                return copy;
             }
         }
+        all.sort_unstable_by_key(|strand| strand.id());
+        all
     }
 
     /// Makes a strand runnable: on the core that it ran on last if that is idle, on another idle one

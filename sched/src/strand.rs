@@ -1,6 +1,6 @@
 //! What a strand is.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::{
     cell::UnsafeCell,
     fmt,
@@ -9,7 +9,7 @@ use core::{
 
 use dispatcher::{Crossing, DomainState};
 
-use crate::{machine::Machine, roll::Place, token::Token};
+use crate::{joiners::Joiners, machine::Machine, roll::Place, spawn::Name, token::Token};
 
 /// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
 /// takes the core from one of lower.
@@ -101,7 +101,9 @@ pub struct Strand<M: Machine> {
     pub(crate) id: u64,
     /// Where it stands in the directory; zero if it is not listed.
     pub(crate) handle: AtomicU64,
-    pub(crate) name: String,
+    /// The core on whose roll it stands.
+    pub(crate) home: u16,
+    pub(crate) name: Name,
     pub(crate) priority: Priority,
     pub(crate) affinity: CoreSet,
     pub(crate) domain: Option<Arc<DomainState>>,
@@ -114,12 +116,12 @@ pub struct Strand<M: Machine> {
     /// What runs when it begins.
     pub(crate) entry: spin::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     pub(crate) stack: spin::Mutex<Option<M::Stack>>,
-    /// Who waits for its end; `None` once it has ended and its stack is gone.
-    pub(crate) joiners: spin::Mutex<Option<Vec<Arc<Strand<M>>>>>,
+    /// Who waits for its end.
+    pub(crate) joiners: spin::Mutex<Joiners<M>>,
     pub(crate) saved: Exclusive<Saved>,
     /// The next in the list in which it stands; guarded by the list's lock.
     pub(crate) next: Exclusive<Option<Arc<Strand<M>>>>,
-    /// Its place on the roll of all strands; guarded by the roll's lock.
+    /// Its place on the roll of its home; guarded by that roll's lock.
     pub(crate) place: Exclusive<Place<M>>,
 }
 
@@ -199,6 +201,12 @@ impl<M: Machine> Strand<M> {
             2 => State::Blocked,
             _ => State::Ended,
         }
+    }
+
+    /// It has had a core for so much longer. By the core that it leaves.
+    pub(crate) fn note_run(&self, run_ns: u64) {
+        // Not one instruction, and need not be: one core runs it at a time.
+        self.run_ns.store(self.run_ns.load(Ordering::Relaxed) + run_ns, Ordering::Relaxed);
     }
 
     pub(crate) fn set_state(&self, state: State) {

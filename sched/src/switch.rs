@@ -6,12 +6,14 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use dispatcher::Departure;
+use dispatcher::{Crossing, Departure};
 
 use crate::{
-    core::{Core, QUANTUM_NS, TICK_NS},
+    core::{Core, Local, QUANTUM_NS, TICK_NS},
     machine::Machine,
+    spawn::end,
     strand::{Priority, State, Strand},
+    wait::unblock,
 };
 
 /// What becomes of the strand that left.
@@ -38,6 +40,26 @@ pub(crate) enum Leaving {
 /// Leaves the core to the next strand; returns when this one has its turn again, perhaps on another
 /// core. Returns at once if there is nobody to leave it to. Interrupts masked, outside of locks.
 pub(crate) fn leave<M: Machine>(leaving: Leaving) {
+    let mut leaving = leaving;
+    while !leave_once::<M>(leaving) && must_leave_again::<M>() {
+        leaving = Leaving::Preempted;
+    }
+}
+
+/// Has whoever came back made somebody runnable, in settling the one that left, who should have the core
+/// at once?
+#[inline]
+pub(crate) fn must_leave_again<M: Machine>() -> bool {
+    let core = M::core();
+    core.is_due.load(Ordering::Relaxed) && M::is_preemptible() && {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        let is_idle = unsafe { core.local() }.is_idle();
+        !is_idle
+    }
+}
+
+/// As [`leave`], once. True says that it returned at once.
+fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     let core = M::core();
     let is_going_on = matches!(leaving, Leaving::Preempted | Leaving::Yielding);
     // SAFETY: on this core, masked; used no more after the switch.
@@ -50,63 +72,145 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.current.priority;
     let has_next = queue.highest().is_some_and(is_worth_it);
     if !has_next && is_going_on {
+        let is_waited_for = !queue.is_empty();
         drop(queue);
-        begin_slice(core, M::now_ns());
-        return;
+        local.begin_slice(M::now_ns());
+        if is_waited_for {
+            core.watch_slice();
+        }
+        return true;
     }
-    // A strand that leaves of its own accord inside a border is treated like one that blocks: it
-    // takes references, so that the pool of participants is for those who had no choice.
-    let why = if leaving == Leaving::Preempted { Departure::Preempted } else { Departure::Blocked };
-    let Some(crossing) = local.dispatcher.depart::<M>(why) else {
-        // No participant for the core to go on with. The strand gives way as soon as it leaves its
-        // outermost border, which is marked for that, or when the housekeeper has filled the pool.
+    let Some(crossing) = depart::<M>(local, leaving) else {
         drop(queue);
-        core.is_due.store(true, Ordering::Relaxed);
-        local.must_repin = !local.dispatcher.nudged::<M>();
-        core.arm();
-        M::summon_reaper();
-        return;
+        stay::<M>(core);
+        return true;
     };
-    // The core's participant, the old one or a fresh one, has just been moved to today's epoch.
-    local.must_repin = false;
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
+    local.is_waited_for = !queue.is_empty();
     core.note_level(next.as_ref().map(|next| next.priority));
     drop(queue);
     let next = next.unwrap_or_else(|| local.idle.clone());
-    let load = {
-        next.core.store(core.id(), Ordering::Relaxed);
-        next.set_state(State::Running);
-        // SAFETY: the next strand was taken from the queue, or is this core's idle strand, so it does
-        // not run and nobody else switches to it.
-        unsafe { next.saved.get() }.stack_pointer
+    switch_to(core, local, next, Leaver { leaving, crossing, is_idle }, now, |local| local.begin_slice(now));
+    false
+}
+
+/// The strand that leaves, and what is saved of it; nothing if it has no border open.
+struct Leaver {
+    leaving: Leaving,
+    crossing: Option<Crossing>,
+    is_idle: bool,
+}
+
+/// Takes leave of the dispatcher. `None` says that the strand must [stay].
+#[inline]
+fn depart<M: Machine>(local: &mut Local<M>, leaving: Leaving) -> Option<Option<Crossing>> {
+    let crossing = if local.dispatcher.depart_bare::<M>() {
+        None
+    } else {
+        // A strand that leaves of its own accord inside a border is treated like one that blocks: it
+        // takes references, so that the pool of participants is for those who had no choice.
+        let why = if leaving == Leaving::Preempted { Departure::Preempted } else { Departure::Blocked };
+        Some(local.dispatcher.depart::<M>(why)?)
     };
+    // The core's participant, the old one or a fresh one, is at today's epoch.
+    local.must_repin = false;
+    Some(crossing)
+}
+
+/// There is no participant for the core to go on with. The strand gives way as soon as it leaves its
+/// outermost border, which is marked for that, or when the housekeeper has filled the pool.
+#[cold]
+fn stay<M: Machine>(core: &Core<M>) {
+    core.is_due.store(true, Ordering::Relaxed);
+    // SAFETY: on this core, masked; the reference ends with the statement.
+    let local = unsafe { core.local() };
+    local.must_repin = !local.dispatcher.nudged::<M>();
+    core.arm();
+    M::summon_reaper();
+}
+
+/// Goes on with `next`, which nobody else can switch to: it was taken from a queue, or was parked and has
+/// been called by this core, or is the idle strand. Returns when the strand that leaves goes on.
+#[inline]
+fn switch_to<M: Machine>(
+    core: &'static Core<M>,
+    local: &mut Local<M>,
+    next: Arc<Strand<M>>,
+    leaver: Leaver,
+    now: u64,
+    begin: impl FnOnce(&mut Local<M>),
+) {
+    next.core.store(core.id(), Ordering::Relaxed);
+    next.set_state(State::Running);
+    // SAFETY: it does not run, and nobody else switches to it.
+    let load = unsafe { next.saved.get() }.stack_pointer;
     let this = core::mem::replace(&mut local.current, next);
-    this.run_ns.fetch_add(now.saturating_sub(local.since), Ordering::Relaxed);
+    this.note_run(now.saturating_sub(local.since));
     local.since = now;
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
-    saved.crossing = crossing;
+    if let Some(crossing) = leaver.crossing {
+        saved.crossing = crossing;
+    }
     let save = &raw mut saved.stack_pointer;
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
-    local.after = match leaving {
-        _ if is_idle => After::Nothing,
+    local.after = match leaver.leaving {
+        _ if leaver.is_idle => After::Nothing,
         Leaving::Preempted | Leaving::Yielding => After::Requeue(this),
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
     };
-    core.switches.fetch_add(1, Ordering::Relaxed);
-    begin_slice(core, now);
+    core.count_switch();
+    begin(local);
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
     unsafe { M::switch(save, load) };
     finish::<M>();
 }
 
-fn begin_slice<M: Machine>(core: &Core<M>, now: u64) {
-    // SAFETY: on this core, masked; the reference ends with the statement.
-    unsafe { core.local() }.slice_end = now + QUANTUM_NS;
-    core.arm();
+/// Blocks the running strand, as [`block`](crate::block) does, and lets `to` go on, as
+/// [`unblock`](crate::unblock) does: directly, in its place and for the rest of its slice, if `to` waits
+/// and may run on this core, and nobody more urgent is queued for it.
+#[track_caller]
+pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
+    assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
+    M::masked(|| {
+        let core = M::core();
+        // SAFETY: on this core, masked; used no more after the switch.
+        let local = unsafe { core.local() };
+        if local.current.token.take() {
+            // It was called meanwhile, so it does not wait.
+            unblock(to);
+        } else if !to.affinity.has(core.id()) || !may_give_away(core, local, to) {
+            unblock(to);
+            leave::<M>(Leaving::Blocking);
+        } else if !to.token.call() {
+            // It does not wait, and will not the next time.
+            leave::<M>(Leaving::Blocking);
+        } else {
+            let Some(crossing) = depart::<M>(local, Leaving::Blocking) else {
+                unreachable!("only who is preempted needs a participant")
+            };
+            let leaver = Leaver { leaving: Leaving::Blocking, crossing, is_idle: false };
+            core.note_level(Some(to.priority));
+            switch_to(core, local, to.clone(), leaver, M::now_ns(), |_| ());
+            if must_leave_again::<M>() {
+                leave::<M>(Leaving::Preempted);
+            }
+        }
+    });
+}
+
+/// Would `to` be chosen now, were it not that others wait for longer?
+#[inline]
+fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M>) -> bool {
+    if core.is_due.load(Ordering::Relaxed) {
+        return false;
+    }
+    let queue = core.queue.lock();
+    local.is_waited_for = !queue.is_empty();
+    queue.highest().is_none_or(|highest| highest <= to.priority)
 }
 
 /// The first act of a strand that has got a core: settles the one that left, and takes up its own
@@ -118,41 +222,47 @@ pub(crate) fn finish<M: Machine>() {
     // SAFETY: this strand runs now, and nobody else touches what was saved of it.
     let saved = unsafe { local.current.saved.get() };
     M::set_stack_bottom(saved.bottom);
-    let is_bounded = saved.crossing.is_bounded();
-    local.is_bounded |= is_bounded;
-    local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
-    let scheduler = M::scheduler();
+    let mut is_bounded = false;
+    if !saved.crossing.is_bare() {
+        is_bounded = saved.crossing.is_bounded();
+        local.is_bounded |= is_bounded;
+        local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
+    }
+    let mut is_waited_for = local.is_waited_for;
     match core::mem::replace(&mut local.after, After::Nothing) {
         After::Nothing => {}
         After::Requeue(strand) => {
-            strand.set_state(State::Runnable);
-            // SAFETY: it does not run, and is on no queue yet.
-            let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
-            let is_low = is_inside && local.dispatcher.is_pool_low();
-            core.queue.lock().push(strand);
-            core.look_again();
-            if is_low {
-                // Filled before it is dry: a strand that never leaves its border could not be
-                // preempted then, not even for the housekeeper.
-                M::summon_reaper();
-            }
+            requeue(core, local, strand);
+            is_waited_for = true;
         }
         After::Park(strand) => {
             strand.set_state(State::Blocked);
             if !strand.token.park() {
                 // It was called between its decision to block and now.
-                scheduler.enqueue_on(core.id(), strand);
+                M::scheduler().enqueue_on(core.id(), strand);
             }
         }
-        After::End(strand) => {
-            strand.set_state(State::Ended);
-            scheduler.ended.lock().push(strand);
-            M::summon_reaper();
-        }
+        After::End(strand) => end(strand),
     }
     if is_bounded {
         // While others ran the ticks may have stopped, and nobody else may come to need the timer.
         core.arm();
+    } else if is_waited_for {
+        core.watch_slice();
+    }
+}
+
+/// Queues the strand that left and goes on later. It is no more urgent than the one for which it left.
+fn requeue<M: Machine>(core: &Core<M>, local: &mut Local<M>, strand: Arc<Strand<M>>) {
+    strand.set_state(State::Runnable);
+    // SAFETY: it does not run, and is on no queue yet.
+    let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
+    let is_low = is_inside && local.dispatcher.is_pool_low();
+    core.queue.lock().push(strand);
+    if is_low {
+        // Filled before it is dry: a strand that never leaves its border could not be
+        // preempted then, not even for the housekeeper.
+        M::summon_reaper();
     }
 }
 

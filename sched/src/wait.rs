@@ -38,13 +38,6 @@ pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
     }
 }
 
-/// Blocks, as [`block`] does, and lets `to` go on, as [`unblock`] does.
-#[track_caller]
-pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
-    unblock(to);
-    block::<M>();
-}
-
 /// Queues a strand whose parked token was just taken.
 pub(crate) fn make_runnable<M: Machine>(strand: Arc<Strand<M>>) {
     // A more urgent strand that was put on this core's queue is given way to when this ends.

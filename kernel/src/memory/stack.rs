@@ -89,7 +89,6 @@ impl Stack {
     }
 
     /// Bytes.
-    #[cfg(feature = "ktest")]
     pub fn size(&self) -> usize {
         self.pages * PAGE_SIZE
     }

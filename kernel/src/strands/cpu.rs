@@ -4,7 +4,7 @@ use dispatcher::{Border, Dispatcher, Processor, epoch::MOST_CORES, post::Agenda,
 use sched::{Builder, Machine, Scheduler};
 use x86_64::instructions::interrupts;
 
-use super::{context, housekeeper, workers};
+use super::{context, housekeeper, stacks, workers};
 use crate::{
     cores::{self, words},
     memory::Stack,
@@ -106,6 +106,11 @@ unsafe impl Machine for Cpu {
 
     fn prepare(stack: &mut Stack, entry: extern "C" fn() -> !) -> usize {
         context::prepare(stack, entry)
+    }
+
+    #[inline]
+    fn keep_stack(stack: Stack) -> Option<Stack> {
+        stacks::keep(stack)
     }
 
     fn stack_bottom(stack: &Stack) -> usize {

@@ -1,7 +1,7 @@
 //! Strands on this machine.
 //!
 //! - [`cpu`]: [`Cpu`], the machine as `dispatcher` and `sched` want it; `context`: the switch itself.
-//! - [`mod@spawn`]: strands with guarded stacks.
+//! - [`mod@spawn`]: strands with guarded stacks; `stacks`: those that are kept for the next strand.
 //! - [`housekeeper`]: the strand that waits for grace periods, destroys, and reaps.
 //! - [`workers`]: the strands of each core that deliver what was posted for it.
 //!
@@ -13,6 +13,7 @@ pub mod housekeeper;
 #[cfg(feature = "ktest")]
 mod pool_tests;
 mod spawn;
+mod stacks;
 #[cfg(feature = "ktest")]
 mod tests;
 pub mod workers;

@@ -4,8 +4,8 @@ use core::fmt;
 
 use sched::{Builder, CoreSet};
 
-use super::{Cpu, Handle};
-use crate::memory::{MapError, Stack};
+use super::{Cpu, Handle, stacks};
+use crate::memory::MapError;
 
 /// The stack of a strand, in bytes: four times what a foreign handler must find at least.
 pub const STACK_SIZE: usize = 64 * 1024;
@@ -52,7 +52,7 @@ pub fn spawn_sized(
     stack_bytes: usize,
     entry: impl FnOnce() + Send + 'static,
 ) -> Result<Handle, SpawnError> {
-    let stack = Stack::new(stack_bytes).map_err(SpawnError::Stack)?;
+    let stack = stacks::take(stack_bytes).map_err(SpawnError::Stack)?;
     builder.spawn::<Cpu>(stack, entry).map_err(SpawnError::Scheduler)
 }
 
