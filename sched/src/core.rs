@@ -11,6 +11,7 @@ use dispatcher::Dispatcher;
 use crate::{
     hail::Ticking,
     machine::Machine,
+    package::Why,
     queue::RunQueue,
     roll::Roll,
     strand::{Exclusive, Priority, Strand},
@@ -52,6 +53,12 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) current: Arc<Strand<M>>,
     pub(crate) idle: Arc<Strand<M>>,
+    /// On whose time the current strand runs, if it is a thread package's.
+    pub(crate) carrier: Option<Arc<Strand<M>>>,
+    /// When the carrier wants the core back.
+    pub(crate) limit: Option<u64>,
+    /// The carrier shall have the core back as soon as the current strand may lose it, and why.
+    pub(crate) recall: Option<Why>,
     /// What the strand that comes next must do about the one that left.
     pub(crate) after: After<M>,
     /// When the present slice ends, and when it began.
@@ -84,6 +91,9 @@ impl<M: Machine> Core<M> {
                 dispatcher,
                 current: idle.clone(),
                 idle,
+                carrier: None,
+                limit: None,
+                recall: None,
                 after: After::Nothing,
                 slice_end: 0,
                 since: 0,
@@ -197,6 +207,7 @@ impl<M: Machine> Core<M> {
         let local = unsafe { self.local() };
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
+        let limit = local.limit.filter(|_| local.carrier.is_some());
         let is_wanted = self.ticking.decide(|| !self.queue.lock().is_empty());
         let sleeper = self.timers.lock().next();
         // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
@@ -205,7 +216,9 @@ impl<M: Machine> Core<M> {
         let slice = (is_wanted && !is_idle)
             .then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
         let tick = (must_repin || is_bounded).then(|| M::now_ns() + TICK_NS);
-        [sleeper, slice, tick].into_iter().flatten().min()
+        // As with the slice: who cannot lose the core now is asked again a little later.
+        let limit = limit.map(|limit| if is_due { limit.max(M::now_ns() + RETRY_NS) } else { limit });
+        [sleeper, slice, tick, limit].into_iter().flatten().min()
     }
 }
 
@@ -214,6 +227,11 @@ impl<M: Machine> Local<M> {
     #[inline]
     pub(crate) fn begin_slice(&mut self, now: u64) {
         self.slice_end = now + QUANTUM_NS;
+    }
+
+    /// The strand by whose priority and on whose time the core runs.
+    pub(crate) fn ranking(&self) -> &Arc<Strand<M>> {
+        self.carrier.as_ref().unwrap_or(&self.current)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -15,6 +15,7 @@
 //! - `roll`: every strand that was made on a core; `joiners`: who waits for a strand's end.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
+//! - [`package`]: thread packages, application schedulers above the global one.
 //! - [`mutex`]: a lock that its waiters sleep on.
 //! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
 //! - `token` and `hail`: the words by which strands and cores are called, model-checked.
@@ -51,6 +52,7 @@ pub mod idle;
 mod joiners;
 pub mod machine;
 pub mod mutex;
+pub mod package;
 mod primitive;
 pub mod queue;
 mod roll;

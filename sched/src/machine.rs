@@ -2,7 +2,11 @@
 
 use dispatcher::Processor;
 
-use crate::{core::Core, scheduler::Scheduler};
+use crate::{
+    core::Core,
+    package::{ExitReason, Next, Package, Reason, Silent, Why},
+    scheduler::Scheduler,
+};
 
 /// The machine under the scheduler.
 ///
@@ -73,6 +77,55 @@ pub unsafe trait Machine: Processor + Sized {
     /// Runs what must not be put off: tells the housekeeper that there are ended strands to reap, or
     /// that the pool of participants runs low.
     fn summon_reaper();
+
+    /// Asks a package whom its virtual processor on core `core` shall run: raises `Strand.Resume`. On the
+    /// processor's carrier.
+    ///
+    /// # Errors
+    ///
+    /// [`Silent`], of which [`Silent::Failed`] is the package's end. So with the other three.
+    fn raise_resume(package: &Package<Self>, core: usize) -> Result<Next, Silent> {
+        let _ = (package, core);
+        Err(Silent::Failed)
+    }
+
+    /// Tells a package that a strand of its own has lost core `core` and can go on: raises
+    /// `Strand.Checkpoint`. On a carrier, or on a strand of the package's that is about to give up its core.
+    ///
+    /// # Errors
+    ///
+    /// See [`raise_resume`](Self::raise_resume).
+    fn raise_checkpoint(package: &Package<Self>, core: usize, strand: u64, why: Why) -> Result<(), Silent> {
+        let _ = (package, core, strand, why);
+        Err(Silent::Failed)
+    }
+
+    /// Asks a package who shall have core `core` when a strand of its own, the running one, has given it up:
+    /// raises `Strand.Block`. With zero the package is asked by its carrier.
+    ///
+    /// # Errors
+    ///
+    /// See [`raise_resume`](Self::raise_resume).
+    fn raise_block(package: &Package<Self>, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent> {
+        let _ = (package, core, strand, reason);
+        Err(Silent::Failed)
+    }
+
+    /// Tells a package that a strand of its own can run: raises `Strand.Unblock`. Where
+    /// [`raise_checkpoint`](Self::raise_checkpoint) is raised.
+    ///
+    /// # Errors
+    ///
+    /// See [`raise_resume`](Self::raise_resume).
+    fn raise_unblock(package: &Package<Self>, strand: u64) -> Result<(), Silent> {
+        let _ = (package, strand);
+        Err(Silent::Failed)
+    }
+
+    /// A package was ejected. On a strand; must not block.
+    fn package_ejected(package: &Package<Self>, reason: ExitReason) {
+        let _ = (package, reason);
+    }
 
     /// This core's part. Means something only while interrupts are masked.
     fn core() -> &'static Core<Self> {

@@ -14,6 +14,7 @@ use crate::{
     fifo::Fifo,
     hail::{self, IdleCores},
     machine::Machine,
+    package::{Packages, hold::Held, seat},
     strand::{CoreSet, State, Strand},
 };
 
@@ -28,6 +29,7 @@ pub struct Scheduler<M: Machine> {
     pub(crate) idle: IdleCores,
     next_id: AtomicU64,
     directory: Directory<M>,
+    packages: Packages<M>,
     /// Ended strands whose stacks are still to be freed.
     pub(crate) ended: spin::Mutex<Fifo<M>>,
 }
@@ -42,6 +44,7 @@ impl<M: Machine> Scheduler<M> {
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
             directory: Directory::new(),
+            packages: Packages::new(),
             ended: spin::Mutex::new(Fifo::new()),
         }
     }
@@ -65,6 +68,11 @@ impl<M: Machine> Scheduler<M> {
     /// All cores.
     pub fn cores(&self) -> impl Iterator<Item = &'static Core<M>> {
         (0..MOST_CORES).filter_map(|id| self.core(id))
+    }
+
+    /// The thread packages.
+    pub fn packages(&self) -> &Packages<M> {
+        &self.packages
     }
 
     /// How many cores run strands.
@@ -140,6 +148,15 @@ impl<M: Machine> Scheduler<M> {
         (0..MOST_CORES)
             .find(|id| affinity.has(*id) && self.core(*id).is_some())
             .expect("a strand's affinity holds a core that exists: `spawn` checks it")
+    }
+
+    /// Lets a strand go on whose parked token was just taken, or that is new: the global scheduler queues it,
+    /// or its package is told. Nobody else has it.
+    pub(crate) fn wake(&self, strand: Arc<Strand<M>>) {
+        match &strand.managed {
+            Some(managed) if managed.hold.get() != Held::Free => seat::awaken(strand),
+            _ => self.enqueue(strand),
+        }
     }
 
     pub(crate) fn enqueue_on(&self, target: usize, strand: Arc<Strand<M>>) {

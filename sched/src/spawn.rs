@@ -12,8 +12,9 @@ use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 use crate::{
     joiners::Joiners,
     machine::Machine,
+    package::{self, Package},
     roll::Place,
-    strand::{CoreSet, Exclusive, Priority, Saved, State, Strand},
+    strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::{Leaving, finish, leave, must_leave_again},
     token::Token,
     wait::{block, current},
@@ -122,17 +123,45 @@ impl Builder {
         if !scheduler.cores().any(|core| self.affinity.has(core.id())) {
             return Err(SpawnError::NoSuchCore);
         }
+        self.make(stack, None, entry)
+    }
+
+    /// Makes a strand of a thread package's, which is told that it can run. It is [named](Self::named); its
+    /// affinity is where the package's virtual processors are, its priority theirs.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`].
+    pub fn spawn_managed<M: Machine>(
+        self,
+        package: &Arc<Package<M>>,
+        stack: M::Stack,
+        entry: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle<M>, SpawnError> {
+        self.named().make(stack, Some(package), entry)
+    }
+
+    fn make<M: Machine>(
+        self,
+        stack: M::Stack,
+        package: Option<&Arc<Package<M>>>,
+        entry: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle<M>, SpawnError> {
+        let scheduler = M::scheduler();
         let is_named = self.is_named;
         let mut stack = stack;
         let stack_pointer = M::prepare(&mut stack, main::<M>);
         let saved = Saved { stack_pointer, bottom: M::stack_bottom(&stack), crossing: Crossing::new() };
-        let strand = self.build(Some(stack), Some(Box::new(entry)), saved);
+        let strand = self.build(Some(stack), package, Some(Box::new(entry)), saved);
         if is_named && scheduler.directory().enter(&strand).is_none() {
             return Err(SpawnError::Nameless);
         }
         M::masked(|| scheduler.home_of(&strand).roll.lock().enter(strand.clone()));
+        if let Some(package) = package {
+            package.strands.fetch_add(1, Ordering::Relaxed);
+        }
         // As in `unblock`: a more urgent one is given way to when this ends.
-        M::unpreempted(|| scheduler.enqueue(strand.clone()));
+        M::unpreempted(|| scheduler.wake(strand.clone()));
         Ok(Handle { strand })
     }
 
@@ -143,7 +172,7 @@ impl Builder {
         let builder = Self { priority: Priority::new(0), affinity: CoreSet::only(core), ..Self::new(&name) };
         // It runs already, and what it is will be saved when it leaves.
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
-        let strand = builder.build(None, None, saved);
+        let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
         strand.core.store(core, Ordering::Relaxed);
         strand
@@ -152,6 +181,7 @@ impl Builder {
     fn build<M: Machine>(
         self,
         stack: Option<M::Stack>,
+        package: Option<&Arc<Package<M>>>,
         entry: Option<Box<dyn FnOnce() + Send>>,
         saved: Saved,
     ) -> Arc<Strand<M>> {
@@ -173,6 +203,7 @@ impl Builder {
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Joiners::new()),
             saved: Exclusive::new(saved),
+            managed: package.cloned().map(Managed::new),
             next: Exclusive::new(None),
             place: Exclusive::new(Place::new()),
         })
@@ -193,7 +224,7 @@ extern "C" fn main<M: Machine>() -> ! {
         drop(this);
         entry();
     }
-    M::masked(|| leave::<M>(Leaving::Ending));
+    package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
 }
 

@@ -9,7 +9,17 @@ use core::{
 
 use dispatcher::{Crossing, DomainState};
 
-use crate::{joiners::Joiners, machine::Machine, roll::Place, spawn::Name, token::Token};
+use crate::{
+    joiners::Joiners,
+    machine::Machine,
+    package::{
+        Package,
+        hold::{Held, Hold},
+    },
+    roll::Place,
+    spawn::Name,
+    token::Token,
+};
 
 /// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
 /// takes the core from one of lower.
@@ -83,6 +93,8 @@ pub enum State {
     Blocked,
     /// Over.
     Ended,
+    /// With its thread package, which runs it when it likes.
+    Held,
 }
 
 impl fmt::Display for State {
@@ -92,6 +104,7 @@ impl fmt::Display for State {
             Self::Running => "running",
             Self::Blocked => "blocked",
             Self::Ended => "ended",
+            Self::Held => "held",
         })
     }
 }
@@ -119,10 +132,28 @@ pub struct Strand<M: Machine> {
     /// Who waits for its end.
     pub(crate) joiners: spin::Mutex<Joiners<M>>,
     pub(crate) saved: Exclusive<Saved>,
+    /// Of a thread package's strand; none for those whom the global scheduler queues.
+    pub(crate) managed: Option<Managed<M>>,
     /// The next in the list in which it stands; guarded by the list's lock.
     pub(crate) next: Exclusive<Option<Arc<Strand<M>>>>,
     /// Its place on the roll of its home; guarded by that roll's lock.
     pub(crate) place: Exclusive<Place<M>>,
+}
+
+/// What there is to a strand of a thread package's.
+pub(crate) struct Managed<M: Machine> {
+    pub(crate) package: Arc<Package<M>>,
+    pub(crate) hold: Hold,
+    /// What its notice says, while it stands among a seat's notices.
+    pub(crate) notice: AtomicU8,
+    /// When its package was last told that it can run, in nanoseconds.
+    pub(crate) told_ns: AtomicU64,
+}
+
+impl<M: Machine> Managed<M> {
+    pub(crate) fn new(package: Arc<Package<M>>) -> Self {
+        Self { package, hold: Hold::new(Held::Blocked), notice: AtomicU8::new(0), told_ns: AtomicU64::new(0) }
+    }
 }
 
 /// What is saved of a strand that does not run.
@@ -188,7 +219,12 @@ impl<M: Machine> Strand<M> {
         self.core.load(Ordering::Relaxed)
     }
 
-    /// Nanoseconds that it has had a core, up to the last switch.
+    /// Its thread package; none, or one that was ejected, if the global scheduler has it.
+    pub fn package(&self) -> Option<&Arc<Package<M>>> {
+        self.managed.as_ref().map(|managed| &managed.package)
+    }
+
+    /// Nanoseconds that it has had a core, up to the last switch; a carrier's with those that it carried.
     pub fn run_ns(&self) -> u64 {
         self.run_ns.load(Ordering::Relaxed)
     }
@@ -199,7 +235,8 @@ impl<M: Machine> Strand<M> {
             0 => State::Runnable,
             1 => State::Running,
             2 => State::Blocked,
-            _ => State::Ended,
+            3 => State::Ended,
+            _ => State::Held,
         }
     }
 

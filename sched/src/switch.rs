@@ -11,9 +11,10 @@ use dispatcher::{Crossing, Departure};
 use crate::{
     core::{Core, Local, QUANTUM_NS, TICK_NS},
     machine::Machine,
+    package::{Reason, Seat, Why, carried, hold::Held, seat},
     spawn::end,
     strand::{Priority, State, Strand},
-    wait::unblock,
+    wait::{block, unblock},
 };
 
 /// What becomes of the strand that left.
@@ -26,6 +27,31 @@ pub enum After<M: Machine> {
     Park(Arc<Strand<M>>),
     /// It is over, and its stack can be freed.
     End(Arc<Strand<M>>),
+    /// Its package keeps it.
+    Keep(Arc<Strand<M>>),
+    /// Its package shall be told that it can run, and perhaps why it lost its core; its carrier goes on when
+    /// its turn comes, unless it is the one who comes next.
+    Notify {
+        /// The strand.
+        strand: Arc<Strand<M>>,
+        /// Why it lost its core; none if it was called when it was about to block.
+        why: Option<Why>,
+        /// The carrier, if it is to be queued.
+        carrier: Option<Arc<Strand<M>>>,
+    },
+}
+
+/// How a carried strand leaves its core.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// It waits to be unblocked.
+    Park,
+    /// It can run, and its package knows.
+    Keep,
+    /// It can run, and its package is to be told: it was called before it could wait.
+    Called,
+    /// It is over.
+    End,
 }
 
 /// How a strand leaves its core.
@@ -66,12 +92,14 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     let local = unsafe { core.local() };
     core.is_due.store(false, Ordering::Relaxed);
     let is_idle = local.is_idle();
+    // A carried strand leaves by itself only through its package: see `hand_over`.
+    let recall = local.recall.take().filter(|_| local.carrier.is_some());
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
-    let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.current.priority;
-    let has_next = queue.highest().is_some_and(is_worth_it);
-    if !has_next && is_going_on {
+    let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.ranking().priority;
+    let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
+    if !has_next && recall.is_none() && is_going_on {
         let is_waited_for = !queue.is_empty();
         drop(queue);
         local.begin_slice(M::now_ns());
@@ -82,24 +110,43 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     }
     let Some(crossing) = depart::<M>(local, leaving) else {
         drop(queue);
+        local.recall = recall;
         stay::<M>(core);
         return true;
     };
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
     local.is_waited_for = !queue.is_empty();
-    core.note_level(next.as_ref().map(|next| next.priority));
+    if recall.is_none() {
+        core.note_level(next.as_ref().map(|next| next.priority));
+    }
     drop(queue);
+    let mut carrier = local.carrier.take();
+    let next = match recall {
+        Some(_) => carrier.take(),
+        None => next,
+    };
     let next = next.unwrap_or_else(|| local.idle.clone());
-    switch_to(core, local, next, Leaver { leaving, crossing, is_idle }, now, |local| local.begin_slice(now));
+    if let Some(carrier) = &carrier {
+        charge(carrier, local, now);
+    }
+    let (this, save, load) = exchange(core, local, next, crossing, now);
+    // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
+    local.after = match leaving {
+        _ if is_idle => After::Nothing,
+        _ if carrier.is_some() || recall.is_some() => {
+            After::Notify { strand: this, why: Some(recall.unwrap_or(Why::Preempted)), carrier }
+        }
+        Leaving::Preempted | Leaving::Yielding => After::Requeue(this),
+        Leaving::Blocking => After::Park(this),
+        Leaving::Ending => After::End(this),
+    };
+    local.begin_slice(now);
+    // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
+    // since the strand is on no queue any more.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
     false
-}
-
-/// The strand that leaves, and what is saved of it; nothing if it has no border open.
-struct Leaver {
-    leaving: Leaving,
-    crossing: Option<Crossing>,
-    is_idle: bool,
 }
 
 /// Takes leave of the dispatcher. `None` says that the strand must [stay].
@@ -130,41 +177,86 @@ fn stay<M: Machine>(core: &Core<M>) {
     M::summon_reaper();
 }
 
-/// Goes on with `next`, which nobody else can switch to: it was taken from a queue, or was parked and has
-/// been called by this core, or is the idle strand. Returns when the strand that leaves goes on.
+/// Makes `next`, which nobody else has, the core's current strand. Returns the one that it was, where its stack
+/// pointer is saved, and the stack pointer to go on with. `crossing` is what is saved of its borders, if it
+/// has any open.
 #[inline]
-fn switch_to<M: Machine>(
-    core: &'static Core<M>,
+fn exchange<M: Machine>(
+    core: &Core<M>,
     local: &mut Local<M>,
     next: Arc<Strand<M>>,
-    leaver: Leaver,
+    crossing: Option<Crossing>,
     now: u64,
-    begin: impl FnOnce(&mut Local<M>),
-) {
+) -> (Arc<Strand<M>>, *mut usize, usize) {
     next.core.store(core.id(), Ordering::Relaxed);
     next.set_state(State::Running);
-    // SAFETY: it does not run, and nobody else switches to it.
+    // SAFETY: the next strand was taken from the queue, or from its package, or is this core's idle strand or
+    // its carrier: so it does not run, and nobody else switches to it.
     let load = unsafe { next.saved.get() }.stack_pointer;
     let this = core::mem::replace(&mut local.current, next);
-    this.note_run(now.saturating_sub(local.since));
+    charge(&this, local, now);
     local.since = now;
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
-    if let Some(crossing) = leaver.crossing {
+    if let Some(crossing) = crossing {
         saved.crossing = crossing;
     }
-    let save = &raw mut saved.stack_pointer;
-    // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
-    local.after = match leaver.leaving {
-        _ if leaver.is_idle => After::Nothing,
-        Leaving::Preempted | Leaving::Yielding => After::Requeue(this),
-        Leaving::Blocking => After::Park(this),
-        Leaving::Ending => After::End(this),
-    };
     core.count_switch();
-    begin(local);
-    // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
-    // since the strand is on no queue any more.
+    let save = &raw mut saved.stack_pointer;
+    (this, save, load)
+}
+
+/// Counts the time since the last switch as the strand's.
+#[inline]
+fn charge<M: Machine>(strand: &Strand<M>, local: &Local<M>, now: u64) {
+    strand.note_run(now.saturating_sub(local.since));
+}
+
+/// The running strand, which is carried, leaves the core to a strand of its package's that was claimed, or to
+/// its carrier. Returns when it has its turn again; not, if it is over. Interrupts masked, outside of locks.
+///
+/// Cost: no queue, no timer: the slice is the carrier's, and goes on.
+pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>>>) {
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
+    let now = M::now_ns();
+    let carrier = local.carrier.as_ref().expect("only carried strands hand over");
+    charge(carrier, local, now);
+    let next = match next {
+        Some(next) => next,
+        None => local.carrier.take().expect("as above"),
+    };
+    let (this, save, load) = exchange(core, local, next, crossing, now);
+    local.after = match parting {
+        Parting::Park => After::Park(this),
+        Parting::Keep => After::Keep(this),
+        Parting::Called => After::Notify { strand: this, why: None, carrier: None },
+        Parting::End => After::End(this),
+    };
+    // SAFETY: as in `leave`; who was claimed is nobody else's.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+}
+
+/// The running strand, a carrier, goes over to a strand of its package's that was claimed; returns when it has
+/// the core back, because that one left it to nobody else, the global scheduler took it away and now gives it
+/// back, or `limit_ns` has passed. Interrupts masked, outside of locks.
+pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
+    let now = M::now_ns();
+    let (this, save, load) = exchange(core, local, strand, crossing, now);
+    local.carrier = Some(this);
+    local.limit = limit_ns;
+    local.recall = None;
+    if limit_ns.is_some() {
+        core.arm();
+    }
+    // SAFETY: as in `leave`; who was claimed is nobody else's.
     unsafe { M::switch(save, load) };
     finish::<M>();
 }
@@ -175,37 +267,50 @@ fn switch_to<M: Machine>(
 #[track_caller]
 pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
-    M::masked(|| {
+    let is_done = M::masked(|| {
         let core = M::core();
         // SAFETY: on this core, masked; used no more after the switch.
         let local = unsafe { core.local() };
+        if !may_give_away(core, local, to) {
+            return false;
+        }
         if local.current.token.take() {
             // It was called meanwhile, so it does not wait.
             unblock(to);
-        } else if !to.affinity.has(core.id()) || !may_give_away(core, local, to) {
-            unblock(to);
-            leave::<M>(Leaving::Blocking);
         } else if !to.token.call() {
             // It does not wait, and will not the next time.
             leave::<M>(Leaving::Blocking);
         } else {
-            let Some(crossing) = depart::<M>(local, Leaving::Blocking) else {
-                unreachable!("only who is preempted needs a participant")
-            };
-            let leaver = Leaver { leaving: Leaving::Blocking, crossing, is_idle: false };
-            core.note_level(Some(to.priority));
-            switch_to(core, local, to.clone(), leaver, M::now_ns(), |_| ());
-            if must_leave_again::<M>() {
-                leave::<M>(Leaving::Preempted);
-            }
+            give_away(core, local, to.clone());
         }
+        true
     });
+    if !is_done {
+        unblock(to);
+        block::<M>();
+    }
 }
 
-/// Would `to` be chosen now, were it not that others wait for longer?
+/// Goes over to `to`, which was parked and has been called by the running strand.
+#[inline]
+fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<Strand<M>>) {
+    let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
+    core.note_level(Some(to.priority));
+    let (this, save, load) = exchange(core, local, to, crossing, M::now_ns());
+    local.after = After::Park(this);
+    // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+    if must_leave_again::<M>() {
+        leave::<M>(Leaving::Preempted);
+    }
+}
+
+/// Would `to` be chosen now, were it not that others wait for longer? No thread package has a say in it.
 #[inline]
 fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M>) -> bool {
-    if core.is_due.load(Ordering::Relaxed) {
+    let is_managed = local.carrier.is_some() || to.managed.is_some();
+    if is_managed || !to.affinity.has(core.id()) || core.is_due.load(Ordering::Relaxed) {
         return false;
     }
     let queue = core.queue.lock();
@@ -237,9 +342,35 @@ pub(crate) fn finish<M: Machine>() {
         }
         After::Park(strand) => {
             strand.set_state(State::Blocked);
+            if let Some(managed) = strand.managed.as_ref().filter(|managed| managed.hold.get() != Held::Free)
+            {
+                // Before it can be called: whoever calls it moves it on from there.
+                managed.hold.set(if managed.package.is_ejected() { Held::Free } else { Held::Blocked });
+            }
             if !strand.token.park() {
                 // It was called between its decision to block and now.
-                M::scheduler().enqueue_on(core.id(), strand);
+                match &strand.managed {
+                    Some(managed) if managed.hold.get() != Held::Free => seat::awaken(strand),
+                    _ => M::scheduler().enqueue_on(core.id(), strand),
+                }
+            }
+        }
+        After::Keep(strand) => {
+            strand.set_state(State::Held);
+            strand.managed.as_ref().expect("only managed strands are kept").hold.set(Held::Kept);
+        }
+        After::Notify { strand, why, carrier } => {
+            // SAFETY: it does not run, and nobody else has it yet.
+            let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
+            let is_low = is_inside && local.dispatcher.is_pool_low();
+            seat::checkpointed(strand, why);
+            if let Some(carrier) = carrier {
+                carrier.set_state(State::Runnable);
+                core.queue.lock().push(carrier);
+                core.look_again();
+            }
+            if is_low {
+                M::summon_reaper();
             }
         }
         After::End(strand) => end(strand),
@@ -269,7 +400,17 @@ fn requeue<M: Machine>(core: &Core<M>, local: &mut Local<M>, strand: Arc<Strand<
 /// Lets equals and betters run first. Not from an interrupt.
 pub fn yield_now<M: Machine>() {
     debug_assert!(M::is_preemptible(), "gave way where it must not be preempted");
-    M::masked(|| leave::<M>(Leaving::Yielding));
+    let is_carried = M::masked(|| {
+        // SAFETY: on this core, masked; used no more before the strand leaves.
+        let is_carried = unsafe { M::core().local() }.carrier.is_some();
+        if !is_carried {
+            leave::<M>(Leaving::Yielding);
+        }
+        is_carried
+    });
+    if is_carried {
+        carried::give_up::<M>(Reason::Yielded);
+    }
 }
 
 /// The timer's interrupt, after it was acknowledged: wakes who is due, ends the slice if it is over.
@@ -284,7 +425,7 @@ pub fn on_timer<M: Machine>() {
         let parked = Some(strand).filter(|strand| strand.token.call());
         drop(timers);
         if let Some(strand) = parked {
-            M::scheduler().enqueue(strand);
+            M::scheduler().wake(strand);
         }
     }
     // SAFETY: on this core, masked; used no more before `arm`.
@@ -293,6 +434,10 @@ pub fn on_timer<M: Machine>() {
     local.must_repin = local.must_repin && !local.dispatcher.nudged::<M>();
     if !dispatcher::bound::is_bounded::<M>() {
         local.is_bounded = false;
+    }
+    if local.carrier.is_some() && local.limit.is_some_and(|limit| now >= limit) {
+        local.recall.get_or_insert(Why::Limit);
+        core.is_due.store(true, Ordering::Relaxed);
     }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
@@ -321,7 +466,17 @@ pub fn keep_ticking<M: Machine>() {
 
 /// A kick's interrupt, after it was acknowledged: there may be something better to run.
 pub fn on_kick<M: Machine>() {
-    M::core().look_again();
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more before `look_again`.
+    let local = unsafe { core.local() };
+    if local.carrier.is_some()
+        && let Some(managed) = &local.current.managed
+        && managed.package.seat(core.id()).is_some_and(Seat::take_recall)
+    {
+        local.recall.get_or_insert(Why::Recalled);
+        core.is_due.store(true, Ordering::Relaxed);
+    }
+    core.look_again();
 }
 
 /// A nudge's interrupt: somebody waits for this core to repin.

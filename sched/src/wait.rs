@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use crate::{
     machine::Machine,
+    package,
     strand::Strand,
     switch::{Leaving, leave},
 };
@@ -21,13 +22,21 @@ pub fn current<M: Machine>() -> Arc<Strand<M>> {
 #[track_caller]
 pub fn block<M: Machine>() {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
-    M::masked(|| {
-        // SAFETY: on this core, masked; the reference ends with the statement.
-        let was_called = unsafe { M::core().local() }.current.token.take();
-        if !was_called {
+    let is_carried = M::masked(|| {
+        // SAFETY: on this core, masked; used no more before the strand leaves.
+        let local = unsafe { M::core().local() };
+        if local.current.token.take() {
+            return false;
+        }
+        let is_carried = local.carrier.is_some();
+        if !is_carried {
             leave::<M>(Leaving::Blocking);
         }
+        is_carried
     });
+    if is_carried {
+        package::carried::give_up::<M>(package::Reason::Blocked);
+    }
 }
 
 /// Lets a strand go on: now if it is blocked, else the next time that it blocks. From anywhere,
@@ -41,7 +50,7 @@ pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
 /// Queues a strand whose parked token was just taken.
 pub(crate) fn make_runnable<M: Machine>(strand: Arc<Strand<M>>) {
     // A more urgent strand that was put on this core's queue is given way to when this ends.
-    M::unpreempted(|| M::masked(|| M::scheduler().enqueue(strand)));
+    M::unpreempted(|| M::masked(|| M::scheduler().wake(strand)));
 }
 
 /// As [`block`], but no longer than until `deadline_ns`, on the clock of [`dispatcher::Processor::now_ns`].

@@ -1,0 +1,227 @@
+//! A strand that is carried: how it gives up its core, to whom its package says.
+
+use alloc::sync::Arc;
+use core::{fmt, sync::atomic::Ordering};
+
+use super::{ExitReason, Package, Reason, Silent, hold::Held};
+use crate::{
+    machine::Machine,
+    strand::{Managed, Strand},
+    switch::{self, Leaving, Parting},
+};
+
+/// What became of a package's wish to run a strand.
+pub(super) enum Claim<M: Machine> {
+    /// It is nobody else's until it leaves the core.
+    Yours(Arc<Strand<M>>),
+    /// It is still on its way out elsewhere, or its package has not been told of it yet.
+    NotYet,
+    /// It cannot be.
+    Never(ExitReason),
+}
+
+/// Takes the strand of that handle, to run it.
+pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim<M> {
+    let Some(strand) = M::scheduler().directory().get(handle) else {
+        return Claim::Never(ExitReason::NoSuchStrand);
+    };
+    let Some(managed) = strand.managed.as_ref().filter(|managed| Arc::ptr_eq(&managed.package, package))
+    else {
+        return Claim::Never(ExitReason::ForeignStrand);
+    };
+    match managed.hold.claim() {
+        Ok(was) => {
+            if was == Held::Told {
+                package.no_longer_waits();
+            }
+            Claim::Yours(strand)
+        }
+        Err(Held::Blocked) => Claim::Never(ExitReason::BlockedStrand),
+        Err(Held::Free) => Claim::Never(ExitReason::ForeignStrand),
+        Err(_) => Claim::NotYet,
+    }
+}
+
+/// The running strand, as long as it runs.
+fn running<'a, M: Machine>() -> &'a Strand<M> {
+    // SAFETY: on this core, masked; the reference ends with the statement.
+    let this = M::masked(|| Arc::as_ptr(&unsafe { M::core().local() }.current));
+    // SAFETY: a core keeps its current strand, and whatever becomes of a strand that leaves, it is kept until
+    // it has its turn again; the reference is used by the strand itself alone.
+    unsafe { &*this }
+}
+
+fn managed<M: Machine>(strand: &Strand<M>) -> &Managed<M> {
+    strand.managed.as_ref().expect("only managed strands are carried")
+}
+
+/// The running strand, which is carried, gives up its core: its package is told, and says who is next. Returns
+/// when it has its turn again. Interrupts on, outside of locks.
+pub(crate) fn give_up<M: Machine>(reason: Reason) {
+    // Nothing that must be dropped is on the stack when it leaves: it may be over.
+    let this = running::<M>();
+    let package = &managed(this).package;
+    let mut answer = 0;
+    if !package.is_ejected() {
+        let core = M::masked(M::core_id);
+        if let Some(seat) = package.seat(core) {
+            seat.deliver(package);
+        }
+        match M::raise_block(package, core, this.handle().unwrap_or(0), reason) {
+            Ok(next) => answer = next,
+            Err(Silent::NoRoom) => {}
+            Err(Silent::Failed) => package.eject_for_silence(core, this.handle().unwrap_or(0)),
+        }
+    }
+    if answer != 0 {
+        // Claimed and gone over to without an interrupt in between: whoever is claimed waits for this core.
+        let wrong = M::masked(|| match claim(package, answer) {
+            Claim::Yours(next) => {
+                part::<M>(reason, Some(next));
+                None
+            }
+            Claim::NotYet => {
+                if let Some(seat) = package.seat(M::core_id()) {
+                    seat.want(answer);
+                }
+                part::<M>(reason, None);
+                None
+            }
+            Claim::Never(why) => Some((why, M::core_id())),
+        });
+        let Some((why, core)) = wrong else { return };
+        package.eject(why, core, answer);
+    }
+    M::masked(|| part::<M>(reason, None));
+}
+
+/// Leaves for that reason, to a strand that was claimed or to the carrier. Interrupts masked.
+fn part<M: Machine>(reason: Reason, next: Option<Arc<Strand<M>>>) {
+    // SAFETY: on this core, masked; used no more before the strand leaves.
+    let local = unsafe { M::core().local() };
+    if local.carrier.is_none() {
+        return part_freely::<M>(reason, next);
+    }
+    let was_called = reason == Reason::Blocked && local.current.token.take();
+    let parting = match reason {
+        // Its package has heard that it blocks, and has to hear that it does not.
+        Reason::Blocked if was_called => Parting::Called,
+        Reason::Blocked => Parting::Park,
+        Reason::Yielded => Parting::Keep,
+        Reason::Ended => Parting::End,
+    };
+    switch::hand_over::<M>(parting, next);
+}
+
+/// The package was ejected, and the running strand freed, while the package was asked: it leaves as any other.
+#[cold]
+fn part_freely<M: Machine>(reason: Reason, next: Option<Arc<Strand<M>>>) {
+    if let Some(next) = next {
+        managed(&next).hold.set(Held::Free);
+        M::scheduler().enqueue(next);
+    }
+    match reason {
+        Reason::Blocked => {
+            // SAFETY: on this core, masked; the reference ends with the statement.
+            if !unsafe { M::core().local() }.current.token.take() {
+                switch::leave::<M>(Leaving::Blocking);
+            }
+        }
+        Reason::Yielded => switch::leave::<M>(Leaving::Yielding),
+        Reason::Ended => switch::leave::<M>(Leaving::Ending),
+    }
+}
+
+/// The running strand's last act, whether carried or not. Does not return.
+pub(crate) fn end<M: Machine>() {
+    if let Some(managed) = &running::<M>().managed {
+        managed.package.strands.fetch_sub(1, Ordering::Relaxed);
+    }
+    let is_carried = M::masked(|| {
+        // SAFETY: on this core, masked; used no more before the strand leaves.
+        let is_carried = unsafe { M::core().local() }.carrier.is_some();
+        if !is_carried {
+            switch::leave::<M>(Leaving::Ending);
+        }
+        is_carried
+    });
+    if is_carried {
+        give_up::<M>(Reason::Ended);
+    }
+}
+
+/// Why a strand was not handed over to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HandOffError {
+    /// The running strand is not on a virtual processor of that package.
+    NotCarried,
+    /// The package was ejected.
+    Ejected,
+    /// The other strand is not one that the package could run.
+    BadStrand,
+}
+
+impl fmt::Display for HandOffError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::NotCarried => {
+                "only a strand of the package's own hands its core over, while the package runs it"
+            }
+            Self::Ejected => "the package was ejected: its strands are the global scheduler's",
+            Self::BadStrand => "the other strand is no strand of the package's that can run",
+        })
+    }
+}
+
+impl core::error::Error for HandOffError {}
+
+/// The running strand, of package `number`, becomes its package's to keep, and the strand `to` runs in its
+/// place; with zero, whom the package says when it is asked. Returns when the package runs this one again. The
+/// package is told nothing: it is the one that calls.
+///
+/// Cost: one switch; no event is raised, no queue is touched.
+///
+/// # Errors
+///
+/// See [`HandOffError`]; nothing has changed then.
+pub fn hand_off<M: Machine>(number: u32, to: u64) -> Result<(), HandOffError> {
+    M::masked(|| {
+        // SAFETY: on this core, masked; used no more before the strand leaves.
+        let local = unsafe { M::core().local() };
+        if local.carrier.is_none() {
+            return Err(HandOffError::NotCarried);
+        }
+        let this = running::<M>();
+        let package = &managed(this).package;
+        if package.number() != number {
+            return Err(HandOffError::NotCarried);
+        }
+        if package.is_ejected() {
+            return Err(HandOffError::Ejected);
+        }
+        let seat = package.seat(M::core_id()).expect("it is carried on a seat");
+        if to == 0 {
+            switch::hand_over::<M>(Parting::Keep, None);
+            return Ok(());
+        }
+        if this.handle() == Some(to) {
+            return Err(HandOffError::BadStrand);
+        }
+        let next = match claim(package, to) {
+            // What is to be told is told first, so that a package that only hands off hears of it.
+            Claim::Yours(next) if seat.has_notices() => {
+                managed(&next).hold.set(Held::Kept);
+                seat.want(to);
+                None
+            }
+            Claim::Yours(next) => Some(next),
+            Claim::NotYet => {
+                seat.want(to);
+                None
+            }
+            Claim::Never(_) => return Err(HandOffError::BadStrand),
+        };
+        switch::hand_over::<M>(Parting::Keep, next);
+        Ok(())
+    })
+}

@@ -1,0 +1,94 @@
+//! Who has a managed strand: the word that makes sure that it runs on one core at a time, whatever its
+//! package answers.
+//!
+//! ```text
+//!            awaken               deliver              claim
+//! BLOCKED ----------> NOTICED ----------> TOLD ----------------> RUNNING
+//!    ^                   ^                                ^         |
+//!    |                   | checkpointed                   | claim   | handed off, or yielded
+//!    |                   +---------------+                +-- HELD <+
+//!    +---- blocked in the kernel --------+--------------------------+
+//! ```
+//!
+//! `FREE` stands beside all of them: the package was ejected, and the strand is the global scheduler's.
+//! Of one strand, only the core that runs it leaves `RUNNING`, once its registers are saved; only whoever
+//! took its parked token leaves `BLOCKED`; only whoever took it off its seat's notices leaves `NOTICED`.
+
+use crate::primitive::{AtomicU8, Ordering};
+
+/// What a [`Hold`] says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Held {
+    /// It waits for somebody, as an unmanaged strand would.
+    Blocked = 0,
+    /// It can run, and its package has not been told yet.
+    Noticed = 1,
+    /// It can run, and its package was told; from now on it is the package's to run it.
+    Told = 2,
+    /// Its package keeps it, for as long as it likes.
+    Kept = 3,
+    /// A virtual processor has it.
+    Running = 4,
+    /// It is no package's any more, or never was.
+    Free = 5,
+}
+
+impl Held {
+    fn of(word: u8) -> Self {
+        match word {
+            0 => Self::Blocked,
+            1 => Self::Noticed,
+            2 => Self::Told,
+            3 => Self::Kept,
+            4 => Self::Running,
+            _ => Self::Free,
+        }
+    }
+}
+
+/// A strand's.
+pub(crate) struct Hold(AtomicU8);
+
+impl Hold {
+    pub(crate) fn new(held: Held) -> Self {
+        Self(AtomicU8::new(held as u8))
+    }
+
+    /// What it says; it may say something else by the time you look.
+    pub(crate) fn get(&self) -> Held {
+        Held::of(self.0.load(Ordering::Relaxed))
+    }
+
+    /// By the one who may leave the present state, see above.
+    pub(crate) fn set(&self, held: Held) {
+        // Release: whoever claims it (Acquire below) finds its registers saved.
+        self.0.store(held as u8, Ordering::Release);
+    }
+
+    /// To run it: takes it from its package's keeping, and says what it said.
+    ///
+    /// # Errors
+    ///
+    /// What it says, if it is not in its package's keeping.
+    pub(crate) fn claim(&self) -> Result<Held, Held> {
+        self.take(Held::Running)
+    }
+
+    /// Its package was ejected: takes it from its keeping for good, as [`claim`](Self::claim).
+    pub(crate) fn free(&self) -> Result<Held, Held> {
+        self.take(Held::Free)
+    }
+
+    fn take(&self, into: Held) -> Result<Held, Held> {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        while let Held::Told | Held::Kept = Held::of(seen) {
+            // Acquire: its registers are saved, see `set`.
+            match self.0.compare_exchange_weak(seen, into as u8, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(was) => return Ok(Held::of(was)),
+                Err(now) => seen = now,
+            }
+        }
+        Err(Held::of(seen))
+    }
+}
