@@ -13,7 +13,7 @@ pub mod housekeeper;
 #[cfg(feature = "ktest")]
 mod pool_tests;
 mod spawn;
-mod stacks;
+pub mod stacks;
 #[cfg(feature = "ktest")]
 mod tests;
 pub mod workers;

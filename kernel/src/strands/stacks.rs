@@ -43,6 +43,11 @@ pub fn take(bytes: usize) -> Result<Stack, MapError> {
     kept.map_or_else(|| Stack::new(bytes), Ok)
 }
 
+/// How many stacks all cores keep.
+pub fn kept() -> usize {
+    KEPT.iter().map(|kept| Cpu::masked(|| kept.0.lock().len())).sum()
+}
+
 /// Unmaps all that is kept. In strand context, with no lock held.
 pub fn drain() {
     for kept in &KEPT {
