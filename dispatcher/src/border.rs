@@ -150,6 +150,7 @@ impl Border {
         self.via.load(Ordering::Relaxed).addr() & FLAGS
     }
 
+    #[inline]
     fn plan(&self) -> *mut Plan {
         self.via.load(Ordering::Relaxed).map_addr(|address| address & !FLAGS)
     }
@@ -179,6 +180,7 @@ impl Border {
     }
 
     /// What is being run through this border. Only for the strand itself, once something runs.
+    #[inline]
     pub(crate) fn entry(&self) -> Option<&Entry> {
         let plan = self.plan();
         // SAFETY: the strand runs something of the plan, so it has made sure of it.
@@ -215,6 +217,7 @@ impl Border {
 
     /// The domain whose code runs through this border, if it is not trusted code. Only for the strand
     /// itself, or whoever interrupted its foreign code.
+    #[inline]
     pub fn domain(&self) -> Option<&DomainState> {
         self.entry().and_then(Entry::domain)
     }
@@ -226,6 +229,7 @@ impl Border {
     }
 
     /// The border that was innermost before this one was opened.
+    #[inline]
     pub fn below(&self) -> *mut Self {
         self.below.get().map_addr(|address| address & !BASE)
     }
@@ -247,7 +251,14 @@ impl Border {
         self.clear_flag(BOUNDED);
     }
 
+    /// Is what runs now bounded?
+    #[inline]
+    pub(crate) fn is_bounded(&self) -> bool {
+        !landing::is_clear::<{ offset_of!(Border, via) }, BOUNDED>(self)
+    }
+
     /// Until when what runs now may run, if it is bounded. From interrupts too.
+    #[inline]
     pub(crate) fn deadline(&self) -> Option<u64> {
         (self.flags() & BOUNDED != 0).then(|| self.deadline_cell().load(Ordering::Relaxed) as u64)
     }
@@ -335,6 +346,7 @@ pub(crate) fn is_running_inside<P: Processor>() -> bool {
 ///
 /// `top` is null or the innermost border of the caller's own strand, or of one that is stopped, or
 /// interrupted on this core; and the strand does not go on while the borders are looked at.
+#[inline]
 pub unsafe fn outwards<'a>(top: *mut Border) -> impl Iterator<Item = &'a Border> {
     // SAFETY: each open border lies in a live frame of that strand's stack, and none closes meanwhile.
     let innermost = unsafe { top.as_ref() };

@@ -10,7 +10,7 @@
 //! | guard's predicate | the raiser's strand | the raiser, until its handler's bound | no | no | no | if a domain's: then it is false |
 //! | policy (a fold, the owner's own) | the raiser's strand | the raiser | no | no | no | no |
 //! | authorizer | the strand of whoever installs | him | no | yes | no | no |
-//! | report of an overrun | the raiser's strand | the raiser | no | no | no | no |
+//! | report of an overrun | the raiser's strand, or the worker's | the raiser, or the worker | no | no | no | no |
 //! | closure's destructor | the housekeeper | the housekeeper | no | yes | no | no |
 //!
 //! [`might_sleep`] is asked by whatever may block, [`might_raise`] by whatever changes or raises on
@@ -55,9 +55,13 @@ impl fmt::Display for ContextError {
 
 impl core::error::Error for ContextError {}
 
-fn entries<P: Processor>() -> impl Iterator<Item = &'static Entry> {
+fn borders<P: Processor>() -> impl Iterator<Item = &'static Border> {
     // SAFETY: the running strand's own borders, and it runs this meanwhile.
-    unsafe { outwards(P::top()) }.filter_map(Border::entry)
+    unsafe { outwards(P::top()) }
+}
+
+fn entries<P: Processor>() -> impl Iterator<Item = &'static Entry> {
+    borders::<P>().filter_map(Border::entry)
 }
 
 /// May the running strand block? Cost: proportional to its open borders.
@@ -66,10 +70,11 @@ fn entries<P: Processor>() -> impl Iterator<Item = &'static Entry> {
 ///
 /// Why not.
 pub fn might_sleep<P: Processor>() -> Result<(), ContextError> {
-    match entries::<P>().find(|entry| !entry.may_block()) {
-        None => Ok(()),
-        Some(entry) => Err(only_looks(entry).unwrap_or(ContextError::Bounded)),
-    }
+    let forbids = |border: &Border| {
+        let bounded = || border.is_bounded().then_some(ContextError::Bounded);
+        border.entry().and_then(only_looks).or_else(bounded)
+    };
+    borders::<P>().find_map(forbids).map_or(Ok(()), Err)
 }
 
 /// May the running strand raise, install or remove? Cost as for [`might_sleep`].
@@ -79,6 +84,17 @@ pub fn might_sleep<P: Processor>() -> Result<(), ContextError> {
 /// Why not.
 pub fn might_raise<P: Processor>() -> Result<(), ContextError> {
     entries::<P>().find_map(only_looks).map_or(Ok(()), Err)
+}
+
+/// [`might_raise`], where only the answer counts and not the reason, by the borders from `top` outwards.
+///
+/// # Safety
+///
+/// As for [`outwards`].
+#[inline]
+pub(crate) unsafe fn may_raise_from(top: *mut Border) -> bool {
+    // SAFETY: passed on.
+    !unsafe { outwards(top) }.any(|border| border.entry().is_some_and(Entry::only_looks))
 }
 
 /// Is it something that only looks, and must change nothing?

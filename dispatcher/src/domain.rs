@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::landing;
+
 /// The dispatcher's view of one domain: may its code still be entered, and who sleeps in it.
 ///
 /// The kernel's own code has none (it is trusted, never cut and never unloaded).
@@ -83,9 +85,9 @@ impl DomainState {
     /// May its code be entered? Cost: one load of a line that is written once in its life.
     #[inline]
     pub fn is_open(&self) -> bool {
-        // Relaxed: entering a moment too late is the same as having entered a moment earlier; that
+        // No order is wanted: entering a moment too late is the same as having entered a moment earlier; that
         // the code is still there is the epoch's business, not this flag's.
-        !self.closed.load(Ordering::Relaxed)
+        !landing::is_set(&self.closed)
     }
 
     /// How many passages into its code are asleep, kept by count and not by an epoch.

@@ -96,6 +96,7 @@ extern crate std;
 mod binding;
 pub mod border;
 pub mod bound;
+mod caller;
 pub mod context;
 pub mod core;
 pub mod domain;
@@ -124,6 +125,7 @@ mod word;
 
 pub use crate::{
     border::Border,
+    caller::Caller,
     context::{ContextError, might_sleep},
     core::{Crossing, Departure, Dispatcher},
     domain::DomainState,

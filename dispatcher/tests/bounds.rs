@@ -6,11 +6,13 @@ use std::{cell::RefCell, sync::Arc};
 
 use common::{foreign, ids, install_raw, kind, remove_all};
 use dispatcher::{
-    DomainState, Event, Handler, RaiseError, bound,
+    ContextError, DomainState, Event, Handler, RaiseError, bound,
     event::Overrun,
     handler::RawHandler,
     host::{self, Host, World},
+    might_sleep,
     plan::PlanKind,
+    post::{OnFull, Place, Posting},
 };
 
 type Plain = Event<u64, u64, Host>;
@@ -99,6 +101,46 @@ fn the_event_bounds_whatever_runs_on_it() {
     owner.set_bound_ns(None).unwrap();
     assert_eq!(late(HOUR_NS / 2), []);
     assert_eq!(kind(&event), PlanKind::General);
+    remove_all(&event);
+    world.drain();
+}
+
+/// And those that are run by others, whenever they were installed.
+#[test]
+fn the_event_bounds_asynchronous_handlers_too() {
+    let world = World::new();
+    let _core = world.attach();
+    let event = Plain::new("Test.PostedBound", None).open();
+    let owner = event.claim().unwrap();
+    owner.on_overrun(Some(report)).unwrap();
+    let posted = || {
+        let posting = Posting { place: Place::Here, capacity: 4, on_full: OnFull::Refuse };
+        let passing = Handler::trusted(|time_ns: &u64| {
+            let wanted = if bound::is_bounded::<Host>() { Err(ContextError::Bounded) } else { Ok(()) };
+            assert_eq!(might_sleep::<Host>(), wanted);
+            host::let_pass(*time_ns);
+            0
+        });
+        passing.posted(posting)
+    };
+    let deliver = |time_ns: u64| {
+        assert_eq!(event.raise(&time_ns), Err(RaiseError::Posted));
+        host::deliver_posts();
+        reports()
+    };
+    let late = |binding| Overrun { binding, domain: None, was_cut: false };
+    let first = event.install(posted()).unwrap();
+    assert_eq!(deliver(2 * HOUR_NS), [], "it has no bound");
+    owner.set_bound_ns(Some(3 * HOUR_NS)).unwrap();
+    assert_eq!(deliver(2 * HOUR_NS), []);
+    assert_eq!(deliver(4 * HOUR_NS), [late(first)]);
+    let second = event.install(posted().bounded_ns(HOUR_NS)).unwrap();
+    assert_eq!(deliver(2 * HOUR_NS), [late(second)], "the tighter of two");
+    assert_eq!(deliver(4 * HOUR_NS), [late(first), late(second)]);
+    owner.on_overrun(None).unwrap();
+    assert_eq!((deliver(4 * HOUR_NS), overruns(&event)), (vec![], vec![3, 3]), "counted all the same");
+    owner.set_bound_ns(None).unwrap();
+    assert_eq!((deliver(4 * HOUR_NS), overruns(&event)), (vec![], vec![3, 4]));
     remove_all(&event);
     world.drain();
 }

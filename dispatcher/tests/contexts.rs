@@ -11,7 +11,8 @@ use std::{
 
 use common::{foreign, foreign_guard, guarded, install_raw, remove_all};
 use dispatcher::{
-    BindingId, ContextError, DomainState, Event, Guard, Handler, InstallError, Merge, Order, Terms, Verdict,
+    BindingId, Caller, ContextError, DomainState, Event, Guard, Handler, InstallError, Merge, Order, Terms,
+    Verdict,
     context::{might_raise, might_sleep},
     event::Overrun,
     host::{self, Host, World},
@@ -39,6 +40,10 @@ thread_local! {
 /// Asks what may be done here.
 fn ask() {
     let may = (might_sleep::<Host>(), might_raise::<Host>());
+    // SAFETY: used at once.
+    if let Some(caller) = unsafe { Caller::running::<Host>() } {
+        assert_eq!(caller.may_raise(), may.1.is_ok(), "the short answer is the long one's");
+    }
     FOUND.with_borrow_mut(|found| found.push((may, thread::current().id())));
 }
 

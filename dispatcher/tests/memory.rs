@@ -168,6 +168,11 @@ fn whatever_cannot_be_allocated_nothing_is_changed() {
         seen
     });
     assert!(event.any().info::<Host>().is_observed);
+    until_it_succeeds(|| {
+        let over = unless_meager(event.any().unobserve::<Host>());
+        assert_eq!(event.any().info::<Host>().is_observed, over.is_none());
+        over
+    });
     world.drain();
 }
 

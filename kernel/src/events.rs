@@ -1,16 +1,23 @@
-//! The kernel's events, each declared once and for all in the spindle's kit.
+//! Events: the kernel's, each declared once and for all in the spindle's kit, and those that spindles export.
 
+pub mod exported;
 mod guarded;
+pub mod strands;
 #[cfg(feature = "ktest")]
 mod tests;
 pub mod watch;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use alloc::sync::Arc;
+use core::{
+    ops::Deref,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use dispatcher::{
     BindingId, Event, EventInfo, InstallError, RaiseError, epoch::MOST_CORES, event::AnyEvent,
     handler::RawHandler,
 };
+use exported::Exported;
 pub use guarded::GUARDED;
 use spindle::demo::{Guarded, Heard, Hello};
 
@@ -22,8 +29,9 @@ pub static HELLO: Event<Hello, u64, Cpu> = Event::new(<Hello as spindle::Event>:
 /// `Demo.Heard`: a handler of `Demo.Hello` says that it was called. The intrinsic handler counts.
 pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>::NAME, Some(hear)).open();
 
-/// Every event, by its number less one: no number is zero.
-static EVENTS: [&dyn KernelEvent; 3] = [&HELLO, &GUARDED, &HEARD];
+/// Every event of the kernel, by its number less one: no number is zero. Those of spindles have larger ones.
+static EVENTS: [&dyn OwnEvent; 7] =
+    [&HELLO, &GUARDED, &HEARD, &strands::RESUME, &strands::CHECKPOINT, &strands::BLOCK, &strands::UNBLOCK];
 
 /// How often `Demo.Heard` told of each core; a line for each.
 static HEARD_OF: [Count; MOST_CORES] = [const { Count(AtomicU64::new(0)) }; MOST_CORES];
@@ -82,32 +90,110 @@ pub fn by_hand() -> impl Iterator<Item = (&'static str, ByHand)> {
 /// The owners of events take them into their care. Once, before anybody else can install on them.
 pub fn init() {
     guarded::init();
+    strands::init();
+}
+
+/// An event that is there as long as somebody has this.
+#[derive(Clone)]
+pub enum EventRef {
+    /// One of the kernel's.
+    Own(&'static dyn OwnEvent),
+    /// A spindle's. It may have been withdrawn meanwhile: then nothing can be installed on it.
+    Exported(Arc<Exported>),
+}
+
+impl Deref for EventRef {
+    type Target = dyn KernelEvent;
+
+    fn deref(&self) -> &(dyn KernelEvent + 'static) {
+        match self {
+            Self::Own(event) => *event,
+            Self::Exported(event) => &**event,
+        }
+    }
+}
+
+impl EventRef {
+    /// The number by which imports know it.
+    pub fn number(&self) -> usize {
+        match self {
+            Self::Own(own) => {
+                // No name is used twice.
+                let index = EVENTS.iter().position(|event| event.name() == own.name());
+                index.map_or(0, |index| index + 1)
+            }
+            Self::Exported(event) => event.number(),
+        }
+    }
 }
 
 /// All of them.
-pub fn all() -> impl Iterator<Item = &'static dyn KernelEvent> {
-    EVENTS.into_iter()
+pub fn all() -> impl Iterator<Item = EventRef> {
+    EVENTS.into_iter().map(EventRef::Own).chain(exported::all().map(EventRef::Exported))
 }
 
-/// The number by which imports know the event of that name.
-pub fn number_of(name: &str) -> Option<usize> {
-    EVENTS.iter().position(|event| event.name() == name).map(|index| index + 1)
+/// Is it the name of one of the kernel's?
+fn is_own(name: &str) -> bool {
+    EVENTS.iter().any(|event| event.name() == name)
+}
+
+/// The event of that name.
+pub fn by_name(name: &str) -> Option<EventRef> {
+    let own = EVENTS.into_iter().find(|event| event.name() == name).map(EventRef::Own);
+    own.or_else(|| exported::by_name(name).map(EventRef::Exported))
 }
 
 /// The event of that number, which may come from a spindle.
-pub fn by_number(number: usize) -> Option<&'static dyn KernelEvent> {
-    EVENTS.get(number.checked_sub(1)?).copied()
+pub fn by_number(number: usize) -> Option<EventRef> {
+    let own = own_by_number(number).map(EventRef::Own);
+    own.or_else(|| exported::by_number(number).map(EventRef::Exported))
 }
 
-/// An event of the kernel, whatever its types.
+/// The kernel's event of that number. Cost: a load.
+#[inline]
+pub fn own_by_number(number: usize) -> Option<&'static dyn OwnEvent> {
+    EVENTS.get(number.wrapping_sub(1)).copied()
+}
+
+/// An event of the kernel's own, which any code of it may raise.
+pub trait OwnEvent: KernelEvent {
+    /// Raises it on a spindle's behalf.
+    ///
+    /// # Safety
+    ///
+    /// `args` points to its arguments, `result` to room for its result.
+    ///
+    /// # Errors
+    ///
+    /// See [`RaiseError`].
+    unsafe fn raise(&self, args: *const (), result: *mut ()) -> Result<(), RaiseError>;
+
+    /// Raises it asynchronously on a spindle's behalf.
+    ///
+    /// # Safety
+    ///
+    /// `args` points to its arguments.
+    ///
+    /// # Errors
+    ///
+    /// See [`RaiseError`].
+    unsafe fn post(&self, args: *const ()) -> Result<(), RaiseError>;
+}
+
+/// An event, whatever its types.
 pub trait KernelEvent: Sync {
     /// `Interface.Event`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     /// What both sides of an import must agree on, for people.
-    fn signature(&self) -> &'static str;
+    fn signature(&self) -> &str;
     /// What both sides of an import must agree on.
     fn hash(&self) -> u64;
-    /// The fields of its arguments, each with its offset and its size in bytes; for people.
+    /// Whose it is, if it is a spindle's.
+    fn owner(&self) -> Option<u32>;
+    /// How many bytes the arguments have.
+    fn args_size(&self) -> usize;
+    /// The fields of its arguments, each with its offset and its size in bytes; for people. Of a spindle's
+    /// event they are not known.
     fn fields(&self) -> &'static [(&'static str, usize, usize)];
     /// What there is to it apart from its types.
     fn any(&self) -> &AnyEvent;
@@ -161,41 +247,27 @@ pub trait KernelEvent: Sync {
     ///
     /// See [`InstallError`].
     fn remove_domain(&self, domain: u32) -> Result<usize, InstallError>;
-
-    /// Raises it on a spindle's behalf.
-    ///
-    /// # Safety
-    ///
-    /// `args` points to its arguments, `result` to room for its result.
-    ///
-    /// # Errors
-    ///
-    /// See [`RaiseError`].
-    unsafe fn raise(&self, args: *const (), result: *mut ()) -> Result<(), RaiseError>;
-
-    /// Raises it asynchronously on a spindle's behalf.
-    ///
-    /// # Safety
-    ///
-    /// `args` points to its arguments.
-    ///
-    /// # Errors
-    ///
-    /// See [`RaiseError`].
-    unsafe fn post(&self, args: *const ()) -> Result<(), RaiseError>;
 }
 
 impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         E::NAME
     }
 
-    fn signature(&self) -> &'static str {
+    fn signature(&self) -> &str {
         E::SIGNATURE
     }
 
     fn hash(&self) -> u64 {
         E::HASH
+    }
+
+    fn owner(&self) -> Option<u32> {
+        None
+    }
+
+    fn args_size(&self) -> usize {
+        size_of::<E>()
     }
 
     fn fields(&self) -> &'static [(&'static str, usize, usize)] {
@@ -236,7 +308,9 @@ impl<E: spindle::Event> KernelEvent for Event<E, E::Result, Cpu> {
     fn remove_domain(&self, domain: u32) -> Result<usize, InstallError> {
         Self::remove_domain(self, domain)
     }
+}
 
+impl<E: spindle::Event> OwnEvent for Event<E, E::Result, Cpu> {
     unsafe fn raise(&self, args: *const (), result: *mut ()) -> Result<(), RaiseError> {
         // SAFETY: by the contract.
         let value = Self::raise(self, unsafe { &*args.cast::<E>() })?;

@@ -3,12 +3,13 @@
 use alloc::sync::Arc;
 use core::{
     ops::Range,
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use dispatcher::Dispatcher;
 
 use crate::{
+    account::Counter,
     hail::Ticking,
     machine::Machine,
     package::Why,
@@ -19,8 +20,6 @@ use crate::{
     timers::Timers,
 };
 
-/// How long a strand keeps its core while equals wait, in nanoseconds.
-pub const QUANTUM_NS: u64 = 10_000_000;
 /// How often a core looks whether it can repin, while somebody waits for it, and whether a time bound
 /// has passed, while something runs that has one, in nanoseconds.
 pub const TICK_NS: u64 = 1_000_000;
@@ -43,8 +42,13 @@ pub struct Core<M: Machine> {
     level: AtomicU8,
     /// A timer interrupt will end the present slice.
     ticking: Ticking,
-    /// Strand switches, for people.
-    pub(crate) switches: AtomicU64,
+    /// Strand switches; those that a strand had no choice in; strands that were taken from other cores'
+    /// queues. By the core itself, masked.
+    pub(crate) switches: Counter,
+    pub(crate) preemptions: Counter,
+    pub(crate) steals: Counter,
+    /// Runs where nobody else wants to.
+    idle: Arc<Strand<M>>,
     pub(crate) local: Exclusive<Local<M>>,
 }
 
@@ -61,9 +65,8 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) recall: Option<Why>,
     /// What the strand that comes next must do about the one that left.
     pub(crate) after: After<M>,
-    /// When the present slice ends, and when it began.
+    /// When the present slice ends.
     pub(crate) slice_end: u64,
-    pub(crate) since: u64,
     /// Somebody waits for this core to repin, and it was inside when it was asked.
     pub(crate) must_repin: bool,
     /// Something with a time bound may run here: a tick that finds that it doesn't clears it.
@@ -80,13 +83,16 @@ impl<M: Machine> Core<M> {
     pub(crate) fn new(id: usize, dispatcher: Dispatcher, idle: Arc<Strand<M>>) -> Self {
         Self {
             id,
-            queue: spin::Mutex::new(RunQueue::new()),
+            queue: spin::Mutex::new(RunQueue::new(id)),
             timers: spin::Mutex::new(Timers::new()),
             roll: spin::Mutex::new(Roll::new()),
             is_due: AtomicBool::new(false),
             level: AtomicU8::new(0),
             ticking: Ticking(AtomicBool::new(false)),
-            switches: AtomicU64::new(0),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            idle: idle.clone(),
             local: Exclusive::new(Local {
                 dispatcher,
                 current: idle.clone(),
@@ -96,7 +102,6 @@ impl<M: Machine> Core<M> {
                 recall: None,
                 after: After::Nothing,
                 slice_end: 0,
-                since: 0,
                 must_repin: false,
                 is_bounded: false,
                 ids: 0..0,
@@ -118,7 +123,27 @@ impl<M: Machine> Core<M> {
 
     /// How often it went from one strand to another.
     pub fn switches(&self) -> u64 {
-        self.switches.load(Ordering::Relaxed)
+        self.switches.get()
+    }
+
+    /// How many of those the strand that left had no choice in.
+    pub fn preemptions(&self) -> u64 {
+        self.preemptions.get()
+    }
+
+    /// How many strands it took from other cores' queues when it had nothing to do.
+    pub fn steals(&self) -> u64 {
+        self.steals.get()
+    }
+
+    /// Will its timer end the present slice? Not while nobody waits for it.
+    pub fn is_ticking(&self) -> bool {
+        self.ticking.is_on()
+    }
+
+    /// The strand that runs where nobody else wants to: it halts the core. On no queue and on no roll.
+    pub fn idle(&self) -> &Arc<Strand<M>> {
+        &self.idle
     }
 
     /// # Safety
@@ -132,28 +157,49 @@ impl<M: Machine> Core<M> {
         unsafe { self.local.get() }
     }
 
-    /// One more. This core alone writes the count.
-    #[inline]
-    pub(crate) fn count_switch(&self) {
-        self.switches.store(self.switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
     /// Who runs, is noted for others.
     pub(crate) fn note_level(&self, priority: Option<Priority>) {
         self.level.store(priority.map_or(0, |priority| priority.number() + 1), Ordering::Relaxed);
     }
 
-    /// Should this core be interrupted for a strand of that priority that was queued on it? Yes if it
-    /// is more urgent, or if no timer would ever end the present slice.
-    pub(crate) fn should_hear_of(&self, priority: Priority) -> bool {
-        priority.number() + 1 > self.level.load(Ordering::Relaxed) || !self.ticking.is_on()
+    /// One more than the number of the priority that runs; nothing, while it is idle.
+    pub(crate) fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
     }
 
-    /// The queue has changed: should the running strand go on? On this core, interrupts masked.
+    /// Would a strand of that priority have this core at once?
+    pub(crate) fn runs_less_than(&self, priority: Priority) -> bool {
+        priority.number() + 1 > self.level()
+    }
+
+    /// Should this core be interrupted for a strand of that priority that was queued on it? Yes if it
+    /// is more urgent, or an equal and no timer would ever end the present slice.
+    pub(crate) fn should_hear_of(&self, priority: Priority) -> bool {
+        self.runs_less_than(priority) || priority.number() + 1 == self.level() && !self.ticking.is_on()
+    }
+
+    /// Makes this core look at its queue again, at its next interrupt if it is another than the caller's.
+    /// Interrupts masked.
+    pub(crate) fn interrupt(&self) {
+        if self.id == M::core_id() {
+            self.look_again();
+        } else {
+            M::kick(self.id);
+        }
+    }
+
+    /// The queue has changed, or what runs: should the running strand go on? On this core, interrupts
+    /// masked.
     pub(crate) fn look_again(&self) {
-        let highest = self.queue.lock().highest();
-        let level = self.level.load(Ordering::Relaxed);
-        if highest.is_some_and(|priority| priority.number() + 1 > level) {
+        // SAFETY: on this core, masked; used no more before `arm`.
+        let local = unsafe { self.local() };
+        let running = (!local.is_idle()).then(|| local.ranking().priority());
+        let is_exiled = running.is_some() && !local.ranking().affinity().has(self.id);
+        let queue = self.queue.lock();
+        self.note_level(running);
+        let is_better = queue.highest().is_some_and(|priority| self.runs_less_than(priority));
+        drop(queue);
+        if is_better || is_exiled {
             self.is_due.store(true, Ordering::Relaxed);
         }
         self.arm();
@@ -208,7 +254,10 @@ impl<M: Machine> Core<M> {
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
         let limit = local.limit.filter(|_| local.carrier.is_some());
-        let is_wanted = self.ticking.decide(|| !self.queue.lock().is_empty());
+        // The less urgent wait without a tick until the running strand does, too.
+        let least = if is_idle { Priority::new(0) } else { local.ranking().priority() };
+        let is_wanted =
+            self.ticking.decide(|| self.queue.lock().highest().is_some_and(|highest| highest >= least));
         let sleeper = self.timers.lock().next();
         // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
         // the core and could not is asked again a little later, not in an endless row of interrupts.
@@ -226,7 +275,7 @@ impl<M: Machine> Local<M> {
     /// The running strand may have the core for so long, while equals wait.
     #[inline]
     pub(crate) fn begin_slice(&mut self, now: u64) {
-        self.slice_end = now + QUANTUM_NS;
+        self.slice_end = now + self.ranking().priority().quantum_ns();
     }
 
     /// The strand by whose priority and on whose time the core runs.

@@ -11,6 +11,11 @@ pub(crate) fn after_queueing() {
     fence(Ordering::SeqCst);
 }
 
+/// After a strand was changed, before it is asked on which queue it stands. Pairs with `after_queueing`.
+pub(crate) fn after_changing() {
+    fence(Ordering::SeqCst);
+}
+
 /// The cores that halt, or are about to: bit *n* is core *n*.
 pub(crate) struct IdleCores(pub(crate) AtomicU64);
 
@@ -43,6 +48,12 @@ impl IdleCores {
                 return Some(core);
             }
         }
+    }
+
+    /// Those that halt, or are about to.
+    pub(crate) fn all(&self) -> u64 {
+        // Relaxed: as in `claim`.
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Does core `core` want to be kicked? Asked after [`after_queueing`].

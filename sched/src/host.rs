@@ -8,6 +8,7 @@
 use alloc::{boxed::Box, sync::Arc};
 use core::{cell::Cell, sync::atomic::Ordering};
 use std::{
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Condvar, Mutex, OnceLock, PoisonError, atomic::AtomicUsize, mpsc},
     thread, thread_local,
@@ -25,7 +26,9 @@ use dispatcher::{
 
 use crate::{
     Builder, Handle, Machine, Priority, Scheduler, Strand, block, current, on_kick, on_nudge, on_timer,
-    preempt_if_due, reap, run_idle, sleep_ns, unblock, workers::Workers,
+    package::{Grant, Next, Package, Reason, RegisterError, Silent, Why},
+    preempt_if_due, reap, run_idle, sleep_ns, unblock,
+    workers::Workers,
 };
 
 const KICK: u8 = 1;
@@ -47,6 +50,7 @@ struct HostWorld {
     stacks: Arc<AtomicUsize>,
     /// How many stacks were offered to be kept.
     turns: AtomicUsize,
+    policies: Mutex<HashMap<u32, Arc<dyn Policy>>>,
 }
 
 /// What a core is interrupted by.
@@ -226,6 +230,7 @@ pub fn run<T: Send + 'static>(cores: usize, body: impl FnOnce() -> T + Send + 's
         start: Instant::now(),
         stacks: Arc::default(),
         turns: AtomicUsize::new(0),
+        policies: Mutex::default(),
     }));
     let main = move || {
         let _ = send.send(catch_unwind(AssertUnwindSafe(body)));
@@ -300,6 +305,52 @@ pub fn workers(core: usize) -> &'static Workers<HostMachine> {
 /// The events' side of the running strand's machine.
 pub fn events() -> &'static World {
     world().events
+}
+
+/// What a thread package answers, and hears: see [`Machine::raise_resume`] and those after it.
+pub trait Policy: Send + Sync {
+    /// Whom to run.
+    fn resume(&self, core: usize) -> Result<Next, Silent>;
+    /// That strand has lost its core.
+    fn checkpoint(&self, core: usize, strand: u64, why: Why) -> Result<(), Silent>;
+    /// That strand gives its core up: who is next.
+    fn block(&self, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent>;
+    /// That strand can run.
+    fn unblock(&self, strand: u64) -> Result<(), Silent>;
+}
+
+/// Registers a package, with a policy that answers for it, and starts it.
+///
+/// # Errors
+///
+/// See [`RegisterError`].
+pub fn register(
+    name: &str,
+    grant: Grant,
+    policy: Arc<dyn Policy>,
+) -> Result<Arc<Package<HostMachine>>, RegisterError> {
+    let package = world().scheduler.packages().register(name, None, grant)?;
+    lock(&world().policies).insert(package.number(), policy);
+    package.open(HostStack::make);
+    Ok(package)
+}
+
+fn policy(package: &Package<HostMachine>) -> Result<Arc<dyn Policy>, Silent> {
+    lock(&world().policies).get(&package.number()).cloned().ok_or(Silent::Failed)
+}
+
+/// Makes a strand of a package's.
+pub fn spawn_in<T: Send + 'static>(
+    package: &Arc<Package<HostMachine>>,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Joiner<T> {
+    let (send, result) = mpsc::channel();
+    let entry = move || {
+        // Nothing unwinds out of a strand.
+        let _ = send.send(catch_unwind(AssertUnwindSafe(body)));
+    };
+    let handle = Builder::new("managed").spawn_managed(package, HostStack::new(), entry);
+    Joiner { handle: handle.expect("there is room in the directory"), result }
 }
 
 /// The running strand.
@@ -446,5 +497,21 @@ unsafe impl Machine for HostMachine {
 
     fn summon_reaper() {
         summon_housekeeper();
+    }
+
+    fn raise_resume(package: &Package<Self>, core: usize) -> Result<Next, Silent> {
+        policy(package)?.resume(core)
+    }
+
+    fn raise_checkpoint(package: &Package<Self>, core: usize, strand: u64, why: Why) -> Result<(), Silent> {
+        policy(package)?.checkpoint(core, strand, why)
+    }
+
+    fn raise_block(package: &Package<Self>, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent> {
+        policy(package)?.block(core, strand, reason)
+    }
+
+    fn raise_unblock(package: &Package<Self>, strand: u64) -> Result<(), Silent> {
+        policy(package)?.unblock(strand)
     }
 }

@@ -31,6 +31,24 @@ impl<M: Machine> Joiners<M> {
         true
     }
 
+    /// Takes out one that waits no more. False says that the strand has ended.
+    #[must_use]
+    pub(crate) fn strike(&mut self, joiner: &Arc<Strand<M>>) -> bool {
+        let Self::Waiting { first, others } = self else { return false };
+        first.take_if(|first| Arc::ptr_eq(first, joiner));
+        others.retain(|other| !Arc::ptr_eq(other, joiner));
+        true
+    }
+
+    /// All that wait.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Strand<M>>> {
+        let (first, others): (_, &[_]) = match self {
+            Self::Waiting { first, others } => (first.as_ref(), others),
+            Self::Over => (None, &[]),
+        };
+        first.into_iter().chain(others)
+    }
+
     /// Nobody waits from now on; those who did so are to be [called](Self::call).
     pub(crate) fn close(&mut self) -> Self {
         core::mem::replace(self, Self::Over)
@@ -38,7 +56,6 @@ impl<M: Machine> Joiners<M> {
 
     /// Lets all go on.
     pub(crate) fn call(self) {
-        let Self::Waiting { first, others } = self else { return };
-        first.iter().chain(&others).for_each(unblock);
+        self.iter().for_each(unblock);
     }
 }

@@ -7,24 +7,28 @@
 //! The parts, in the order in which a reader needs them:
 //!
 //! - [`machine`]: what must be supplied.
-//! - [`strand`]: what a strand is; [`spawn`]: how one is made, joined and ended.
+//! - [`strand`]: what a strand is; [`attributes`]: how urgent it is, and where it may run; [`change`]: how
+//!   that changes while it lives; [`spawn`]: how one is made, joined and ended.
 //! - [`scheduler`]: what all cores share; [`core`](mod@core): what each has for itself.
 //! - [`switch`]: how a core goes from one strand to another, and what it leaves for afterwards.
 //! - [`wait`]: block, unblock, sleep; [`timers`]: who sleeps until when.
+//! - [`mod@terminate`]: how a strand is asked to end.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
+//! - `account`: what is counted of all these, for people.
 //! - `roll`: every strand that was made on a core; `joiners`: who waits for a strand's end.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
+//! - [`sync`]: mutex, condition, semaphore, channel, barrier: those of [`waiting`], over these strands.
 //! - [`package`]: thread packages, application schedulers above the global one.
-//! - [`mutex`]: a lock that its waiters sleep on.
 //! - [`directory`]: the strands that spindles can name; `slots`: what it is made of, model-checked.
-//! - `token` and `hail`: the words by which strands and cores are called, model-checked.
+//! - `token`, `hail` and `spot`: the words by which strands and cores are called and found, model-checked.
 //! - `host` (a feature): a machine of threads, for tests.
 //!
 //! # Locks
 //!
 //! Every lock in here is a leaf, a spin lock taken with interrupts masked and held for a few dozen
-//! instructions; no two are ever held at once. So they need no order.
+//! instructions; no two are ever held at once. So they need no order. The inner locks of [`waiting`] come
+//! before all of them.
 //!
 //! # Invariants
 //!
@@ -42,6 +46,9 @@ extern crate alloc;
 #[cfg(feature = "host")]
 extern crate std;
 
+mod account;
+pub mod attributes;
+pub mod change;
 pub mod core;
 pub mod directory;
 pub mod fifo;
@@ -51,7 +58,6 @@ pub mod host;
 pub mod idle;
 mod joiners;
 pub mod machine;
-pub mod mutex;
 pub mod package;
 mod primitive;
 pub mod queue;
@@ -59,23 +65,28 @@ mod roll;
 pub mod scheduler;
 mod slots;
 pub mod spawn;
+mod spot;
 pub mod strand;
 pub mod switch;
+pub mod sync;
+pub mod terminate;
 pub mod timers;
 mod token;
 pub mod wait;
 pub mod workers;
 
 pub use crate::{
+    change::{AffinityError, lend, set_affinity, set_priority, take_back},
     core::Core,
     directory::Directory,
     idle::run_idle,
     machine::Machine,
-    mutex::Mutex,
     scheduler::Scheduler,
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
     switch::{hand_off, keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    sync::{Barrier, Channel, Condition, Mutex, MutexGuard, Semaphore},
+    terminate::{Terminated, Woken, is_terminated, terminate, try_block, try_block_until, try_sleep_ns},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},
     workers::Workers,
 };

@@ -4,7 +4,7 @@
 //! It takes no memory of its own, so that what is in use depends on who is there and not on who came and
 //! went. Entering and leaving take a few instructions, however many there are.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 use core::ptr::NonNull;
 
 use crate::{machine::Machine, strand::Strand};
@@ -84,9 +84,32 @@ impl<M: Machine> Roll<M> {
         }
     }
 
-    /// Everybody.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Strand<M>>> {
-        // SAFETY: shared by those who look, and nobody else has the list meanwhile.
-        core::iter::successors(self.first.as_ref(), |strand| unsafe { strand.place.get() }.next.as_ref())
+    /// Copies up to `count` further strands to `copy`, for which it has room. Says whether that was all, but
+    /// for those whose number is `end` or more.
+    ///
+    /// The roll may change from call to call. The order stays, and so the next is the one after the last of
+    /// the copied that is still on the roll; `known` says how many of the copied may be, and is 0 at first.
+    pub(crate) fn copy_on(
+        &self,
+        copy: &mut Vec<Arc<Strand<M>>>,
+        known: &mut usize,
+        count: usize,
+        end: u64,
+    ) -> bool {
+        let gone = copy[..*known].iter().rev().take(count).take_while(|one| !Self::place(one).is_entered);
+        *known -= gone.count();
+        let mut next = match known.checked_sub(1).map(|last| Self::place(&copy[last])) {
+            None => self.first.clone(),
+            Some(place) if place.is_entered => place.next.clone(),
+            // The one before may be gone, too: to be asked at the next call.
+            Some(_) => return false,
+        };
+        for _ in 0..count {
+            let Some(strand) = next.filter(|strand| strand.id < end) else { return true };
+            next = Self::place(&strand).next.clone();
+            copy.push(strand);
+        }
+        *known = copy.len();
+        false
     }
 }

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     ptr,
-    sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
 };
 
 use dispatcher::{Dispatcher, epoch::MOST_CORES};
@@ -12,19 +12,22 @@ use crate::{
     core::Core,
     directory::Directory,
     fifo::Fifo,
-    hail::{self, IdleCores},
+    hail::IdleCores,
     machine::Machine,
     package::{Packages, hold::Held, seat},
-    strand::{CoreSet, State, Strand},
+    strand::{CoreSet, Priority, State, Strand},
 };
 
+/// So many strands are copied while a roll is locked.
+const PIECE: usize = 16;
 /// How many numbers for strands a core takes at a time.
 const IDS_IN_BLOCK: u64 = 64;
 
 /// The global scheduler. One in a kernel, a `static`.
 pub struct Scheduler<M: Machine> {
     cores: [AtomicPtr<Core<M>>; MOST_CORES],
-    count: AtomicUsize,
+    /// Bit *n*: there is core *n*.
+    present: AtomicU64,
     /// Cores that halt, or are about to.
     pub(crate) idle: IdleCores,
     next_id: AtomicU64,
@@ -40,7 +43,7 @@ impl<M: Machine> Scheduler<M> {
     pub const fn new() -> Self {
         Self {
             cores: [const { AtomicPtr::new(ptr::null_mut()) }; MOST_CORES],
-            count: AtomicUsize::new(0),
+            present: AtomicU64::new(0),
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
             directory: Directory::new(),
@@ -55,7 +58,8 @@ impl<M: Machine> Scheduler<M> {
         let core = Box::into_raw(Box::new(Core::new(id, dispatcher, idle)));
         // Release: pairs with the Acquire of `core`.
         self.cores[id].store(core, Ordering::Release);
-        self.count.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: whoever is told of a core asks for it by `core`.
+        self.present.fetch_or(1 << id, Ordering::Relaxed);
     }
 
     /// The part of core `id`, if there is such a core.
@@ -67,7 +71,7 @@ impl<M: Machine> Scheduler<M> {
 
     /// All cores.
     pub fn cores(&self) -> impl Iterator<Item = &'static Core<M>> {
-        (0..MOST_CORES).filter_map(|id| self.core(id))
+        self.present().iter().filter_map(|id| self.core(id))
     }
 
     /// The thread packages.
@@ -77,7 +81,12 @@ impl<M: Machine> Scheduler<M> {
 
     /// How many cores run strands.
     pub fn core_count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.present.load(Ordering::Relaxed).count_ones() as usize
+    }
+
+    /// The cores that run strands.
+    pub fn present(&self) -> CoreSet {
+        CoreSet(self.present.load(Ordering::Relaxed))
     }
 
     /// The strands that spindles can name.
@@ -106,48 +115,60 @@ impl<M: Machine> Scheduler<M> {
         self.core(strand.home.into()).expect("strands are made on cores that run some")
     }
 
-    /// Every strand that has not ended or must still be reaped, in the order of their numbers.
+    /// Every strand that was there at the beginning and has not ended, or must still be reaped, in the order of
+    /// their numbers: of those that were made on one core, the order in which they were. Copied in pieces, so
+    /// that those who make strands and end them never wait for long.
     pub fn strands(&self) -> Vec<Arc<Strand<M>>> {
+        let end = self.next_id.load(Ordering::Relaxed);
         let mut all = Vec::new();
         for core in self.cores() {
-            // Copied out under the lock, but room is found before it: the count may grow meanwhile.
-            let copied = all.len();
-            loop {
-                let count = M::masked(|| core.roll.lock().len());
-                all.reserve(count + 8);
-                let fits = M::masked(|| {
-                    let roll = core.roll.lock();
-                    let fits = roll.len() <= all.capacity() - copied;
-                    if fits {
-                        all.extend(roll.iter().cloned());
-                    }
-                    fits
-                });
-                if fits {
-                    break;
-                }
+            let mut copy = Vec::with_capacity(M::masked(|| core.roll.lock().len()) + PIECE);
+            let mut known = 0;
+            while !M::masked(|| core.roll.lock().copy_on(&mut copy, &mut known, PIECE, end)) {
+                copy.reserve(PIECE);
             }
+            all.append(&mut copy);
         }
         all.sort_unstable_by_key(|strand| strand.id());
         all
     }
 
     /// Makes a strand runnable: on the core that it ran on last if that is idle, on another idle one
-    /// if not, else on the last. The strand is in no list and its registers are saved.
+    /// if not, else on a [busy one](Self::choose). The strand is in no list and its registers are saved.
     pub(crate) fn enqueue(&self, strand: Arc<Strand<M>>) {
-        let (last, affinity) = (strand.core(), strand.affinity);
         // Masked, so that a core that is claimed is kicked at once.
-        M::masked(|| match self.idle.claim(affinity.0, last) {
-            Some(target) => self.put(target, strand, true),
-            None if affinity.has(last) => self.put(last, strand, false),
-            None => self.put(self.any_of(affinity), strand, false),
+        M::masked(|| {
+            let mut strand = strand;
+            // Again only if where it may run was changed meanwhile.
+            while let Err(exile) = self.try_enqueue(strand) {
+                strand = exile;
+            }
         });
     }
 
-    fn any_of(&self, affinity: CoreSet) -> usize {
-        (0..MOST_CORES)
-            .find(|id| affinity.has(*id) && self.core(*id).is_some())
-            .expect("a strand's affinity holds a core that exists: `spawn` checks it")
+    fn try_enqueue(&self, strand: Arc<Strand<M>>) -> Result<(), Arc<Strand<M>>> {
+        let (last, affinity) = (strand.core(), strand.affinity());
+        match self.idle.claim(affinity.0, last) {
+            Some(target) => self.put(target, strand, true),
+            None => self.put(self.choose(last, strand.priority(), affinity), strand, false),
+        }
+    }
+
+    /// The core for whom a strand waits when none is idle: the one that it ran on last, whose caches it
+    /// warmed. Other cores are looked at only for a strand that is more urgent than most, would have to
+    /// wait there, and can have a core at once elsewhere; and for one that may not go back.
+    fn choose(&self, last: usize, priority: Priority, affinity: CoreSet) -> usize {
+        if affinity.has(last) {
+            let gives_way = |core: &Core<M>| core.runs_less_than(priority);
+            if priority <= Priority::NORMAL || self.core(last).is_some_and(gives_way) {
+                return last;
+            }
+            let allowed = CoreSet(affinity.0 & self.present().0);
+            return allowed.iter().find(|id| self.core(*id).is_some_and(gives_way)).unwrap_or(last);
+        }
+        let allowed = CoreSet(affinity.0 & self.present().0);
+        let level = |id: &usize| self.core(*id).map_or(u8::MAX, Core::level);
+        allowed.iter().min_by_key(level).expect("a strand's affinity holds a core that exists")
     }
 
     /// Lets a strand go on whose parked token was just taken, or that is new: the global scheduler queues it,
@@ -160,25 +181,45 @@ impl<M: Machine> Scheduler<M> {
     }
 
     pub(crate) fn enqueue_on(&self, target: usize, strand: Arc<Strand<M>>) {
-        M::masked(|| self.put(target, strand, false));
+        M::masked(|| {
+            if let Err(exile) = self.put(target, strand, false) {
+                self.enqueue(exile);
+            }
+        });
     }
 
-    /// Interrupts masked.
-    fn put(&self, target: usize, strand: Arc<Strand<M>>, is_claimed: bool) {
+    /// Gives the strand back if it may not run there any more. Interrupts masked.
+    fn put(&self, target: usize, strand: Arc<Strand<M>>, is_claimed: bool) -> Result<(), Arc<Strand<M>>> {
         let core = self.core(target).expect("strands are put on cores that exist");
-        let (priority, affinity) = (strand.priority, strand.affinity);
+        let (priority, affinity) = (strand.priority(), strand.affinity());
         strand.set_state(State::Runnable);
-        core.queue.lock().push(strand);
-        hail::after_queueing();
-        if is_claimed || self.idle.has(target) || core.should_hear_of(priority) {
-            if target == M::core_id() {
-                core.look_again();
-            } else {
-                M::kick(target);
+        let mut queue = core.queue.lock();
+        let admitted = queue.admit(strand);
+        // Nobody else came first to the core that was claimed: it will take this one.
+        let is_taken = is_claimed && queue.len() == 1 && core.level() == 0;
+        drop(queue);
+        if is_taken || is_claimed && admitted.is_err() {
+            core.interrupt();
+        } else if admitted.is_ok() {
+            if is_claimed {
+                core.interrupt();
             }
+            self.announce(core, priority, affinity);
         }
-        // It waits for a busy core: should another have become idle meanwhile, that one can steal it.
-        if !is_claimed && let Some(thief) = self.idle.claim(affinity.0 & !(1 << target), target) {
+        admitted
+    }
+
+    /// A strand waits for a core that may be busy. Interrupts masked.
+    pub(crate) fn announce(&self, core: &Core<M>, priority: Priority, affinity: CoreSet) {
+        if self.idle.has(core.id()) || core.should_hear_of(priority) {
+            core.interrupt();
+        }
+        self.offer(core.id(), affinity);
+    }
+
+    /// A strand waits for core `core`: should another be idle that it may run on, that one can steal it.
+    pub(crate) fn offer(&self, core: usize, affinity: CoreSet) {
+        if let Some(thief) = self.idle.claim(affinity.0 & !(1 << core), core) {
             M::kick(thief);
         }
     }

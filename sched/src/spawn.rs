@@ -3,19 +3,25 @@
 use alloc::{boxed::Box, sync::Arc};
 use core::{
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use arrayvec::ArrayString;
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
+use waiting::Lending;
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
+    attributes::Attributes,
+    fifo::Links,
     joiners::Joiners,
     machine::Machine,
     package::{self, Package},
     roll::Place,
+    spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
     switch::{Leaving, finish, leave, must_leave_again},
+    terminate::{Terminated, terminate},
     token::Token,
     wait::{block, current},
 };
@@ -174,7 +180,8 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
-        strand.core.store(core, Ordering::Relaxed);
+        strand.clock.start(M::now_ns());
+        strand.spot.leave(core);
         strand
     }
 
@@ -192,19 +199,23 @@ impl Builder {
             home: core as u16,
             handle: AtomicU64::new(0),
             name: self.name,
-            priority: self.priority,
-            affinity: self.affinity,
+            attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
-            core: AtomicUsize::new(core),
-            run_ns: AtomicU64::new(0),
+            spot: Spot::new(core),
+            clock: Clock::new(),
+            switches: Counter::new(),
+            preemptions: Counter::new(),
+            steals: Counter::new(),
+            waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
             joiners: spin::Mutex::new(Joiners::new()),
             saved: Exclusive::new(saved),
+            lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
-            next: Exclusive::new(None),
+            links: Exclusive::new(Links::new()),
             place: Exclusive::new(Place::new()),
         })
     }
@@ -220,9 +231,14 @@ extern "C" fn main<M: Machine>() -> ! {
     {
         let this = current::<M>();
         let entry = this.entry.lock().take().expect("a strand begins once");
+        let is_terminated = this.is_terminated();
         // The reference to the strand is dropped first: it would never be dropped otherwise.
         drop(this);
-        entry();
+        if is_terminated {
+            drop(entry);
+        } else {
+            entry();
+        }
     }
     package::carried::end::<M>();
     unreachable!("an ended strand has no turn")
@@ -244,6 +260,37 @@ impl<M: Machine> Handle<M> {
     pub fn join(self) {
         let this = current::<M>();
         while M::masked(|| self.strand.joiners.lock().enter(&this)) {
+            block::<M>();
+        }
+    }
+
+    /// Asks the strand to end: see [`terminate`](crate::terminate()).
+    pub fn terminate(&self) -> bool {
+        terminate(&self.strand)
+    }
+
+    /// As [`join`](Self::join), unless the strand that waits is terminated: then whoever has the handle can
+    /// still join.
+    ///
+    /// # Errors
+    ///
+    /// [`Terminated`], at once if it was so before.
+    #[track_caller]
+    pub fn try_join(&self) -> Result<(), Terminated> {
+        let this = current::<M>();
+        loop {
+            // Once for each turn: a call that comes after it is kept for `block`.
+            let is_terminated = this.is_terminated();
+            let is_waiting = M::masked(|| {
+                let mut joiners = self.strand.joiners.lock();
+                if is_terminated { joiners.strike(&this) } else { joiners.enter(&this) }
+            });
+            if !is_waiting {
+                return Ok(());
+            }
+            if is_terminated {
+                return Err(Terminated);
+            }
             block::<M>();
         }
     }

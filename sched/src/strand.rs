@@ -4,12 +4,17 @@ use alloc::{boxed::Box, sync::Arc};
 use core::{
     cell::UnsafeCell,
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    panic::Location,
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use dispatcher::{Crossing, DomainState};
+use waiting::Lending;
 
 use crate::{
+    account::{Clock, Counter, Whereabouts},
+    attributes::Attributes,
+    fifo::Links,
     joiners::Joiners,
     machine::Machine,
     package::{
@@ -18,68 +23,12 @@ use crate::{
     },
     roll::Place,
     spawn::Name,
+    spot::Spot,
+    sync::StrandsOf,
     token::Token,
 };
 
-/// How urgent a strand is: 0 to 31, the greater the sooner. A runnable strand of higher priority
-/// takes the core from one of lower.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Priority(u8);
-
-impl Priority {
-    /// The number of priorities.
-    pub const COUNT: usize = 32;
-    /// For work that nobody waits for.
-    pub const LOW: Self = Self(8);
-    /// For all that says nothing else.
-    pub const NORMAL: Self = Self(16);
-    /// For those whom people wait for.
-    pub const HIGH: Self = Self(24);
-    /// For the housekeeper, without whom memory does not come back.
-    pub const HOUSEKEEPER: Self = Self(30);
-
-    /// The priority of that number; what is too high becomes the highest.
-    #[must_use]
-    pub const fn new(number: u8) -> Self {
-        Self(if number < Self::COUNT as u8 { number } else { Self::COUNT as u8 - 1 })
-    }
-
-    /// Its number.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self.0
-    }
-}
-
-/// A set of cores: bit *n* is core *n*.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CoreSet(pub u64);
-
-impl CoreSet {
-    /// Every core.
-    pub const ALL: Self = Self(u64::MAX);
-
-    /// Just one.
-    #[must_use]
-    pub const fn only(core: usize) -> Self {
-        Self(1 << core)
-    }
-
-    /// Is it in the set?
-    #[must_use]
-    pub const fn has(self, core: usize) -> bool {
-        self.0 >> core & 1 != 0
-    }
-
-    /// The lowest core in both sets.
-    #[must_use]
-    pub const fn first_of(self, other: Self) -> Option<usize> {
-        match self.0 & other.0 {
-            0 => None,
-            both => Some(both.trailing_zeros() as usize),
-        }
-    }
-}
+pub use crate::attributes::{CoreSet, Priority};
 
 /// What a strand is doing, for people to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,25 +66,30 @@ pub struct Strand<M: Machine> {
     /// The core on whose roll it stands.
     pub(crate) home: u16,
     pub(crate) name: Name,
-    pub(crate) priority: Priority,
-    pub(crate) affinity: CoreSet,
+    pub(crate) attributes: Attributes,
     pub(crate) domain: Option<Arc<DomainState>>,
     pub(crate) state: AtomicU8,
     pub(crate) token: Token,
-    /// The core that it ran on last.
-    pub(crate) core: AtomicUsize,
-    /// Nanoseconds that it has had a core.
-    pub(crate) run_ns: AtomicU64,
+    pub(crate) spot: Spot,
+    /// How long it has had a core; how often it got one, lost one without a choice, and was taken to another
+    /// by one that had nothing to do; where it waits.
+    pub(crate) clock: Clock,
+    pub(crate) switches: Counter,
+    pub(crate) preemptions: Counter,
+    pub(crate) steals: Counter,
+    pub(crate) waits_at: Whereabouts,
     /// What runs when it begins.
     pub(crate) entry: spin::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     pub(crate) stack: spin::Mutex<Option<M::Stack>>,
     /// Who waits for its end.
     pub(crate) joiners: spin::Mutex<Joiners<M>>,
     pub(crate) saved: Exclusive<Saved>,
+    /// For which mutex it waits.
+    pub(crate) lending: Lending<StrandsOf<M>>,
     /// Of a thread package's strand; none for those whom the global scheduler queues.
     pub(crate) managed: Option<Managed<M>>,
-    /// The next in the list in which it stands; guarded by the list's lock.
-    pub(crate) next: Exclusive<Option<Arc<Strand<M>>>>,
+    /// Its neighbours in the list in which it stands; guarded by the list's lock.
+    pub(crate) links: Exclusive<Links<M>>,
     /// Its place on the roll of its home; guarded by that roll's lock.
     pub(crate) place: Exclusive<Place<M>>,
 }
@@ -204,9 +158,24 @@ impl<M: Machine> Strand<M> {
         &self.name
     }
 
-    /// How urgent it is.
+    /// How urgent it is: its own priority, or what was lent to it if that is higher.
     pub fn priority(&self) -> Priority {
-        self.priority
+        self.attributes.effective()
+    }
+
+    /// How urgent it is by itself, whatever was lent to it.
+    pub fn base_priority(&self) -> Priority {
+        M::masked(|| self.attributes.base())
+    }
+
+    /// Where it may run.
+    pub fn affinity(&self) -> CoreSet {
+        self.attributes.affinity()
+    }
+
+    /// Has somebody called [`terminate`](crate::terminate())? It may go on nevertheless.
+    pub fn is_terminated(&self) -> bool {
+        self.attributes.is_terminated()
     }
 
     /// The domain that it belongs to; none for the core's own.
@@ -214,9 +183,9 @@ impl<M: Machine> Strand<M> {
         self.domain.as_ref()
     }
 
-    /// The core on which it runs, or ran last.
+    /// The core on which it runs, for which it waits, or on which it ran last.
     pub fn core(&self) -> usize {
-        self.core.load(Ordering::Relaxed)
+        self.spot.core()
     }
 
     /// Its thread package; none, or one that was ejected, if the global scheduler has it.
@@ -224,9 +193,57 @@ impl<M: Machine> Strand<M> {
         self.managed.as_ref().map(|managed| &managed.package)
     }
 
-    /// Nanoseconds that it has had a core, up to the last switch; a carrier's with those that it carried.
+    /// Nanoseconds that it has had a core, up to now, the present slice included; a carrier's with those that
+    /// it carries.
     pub fn run_ns(&self) -> u64 {
-        self.run_ns.load(Ordering::Relaxed)
+        self.clock.at(M::now_ns())
+    }
+
+    /// Has it a core at this moment? An idle strand's [`state`](Self::state) does not tell.
+    pub fn has_core(&self) -> bool {
+        self.clock.is_running()
+    }
+
+    /// How often it got a core.
+    pub fn switches(&self) -> u64 {
+        self.switches.get()
+    }
+
+    /// How often it had no choice in losing one.
+    pub fn preemptions(&self) -> u64 {
+        self.preemptions.get()
+    }
+
+    /// How often a core that had nothing to do took it from another's queue.
+    pub fn steals(&self) -> u64 {
+        self.steals.get()
+    }
+
+    /// Where in the source it waits, or waited last: the call of [`block`](crate::block), or of what blocks
+    /// in its caller's name.
+    pub fn waits_at(&self) -> Option<&'static Location<'static>> {
+        self.waits_at.get()
+    }
+
+    /// Shows `look` its stack; `None` where it has none: it has ended, or is a core's idle one. Not while it is
+    /// being freed: `look` holds that up, and must be short.
+    pub fn stack<T>(&self, look: impl FnOnce(&M::Stack) -> T) -> Option<T> {
+        M::masked(|| self.stack.lock().as_ref().map(look))
+    }
+
+    /// The numbers of those who wait for its end, as many as `joiners` has room for; returns how many there
+    /// are.
+    pub fn joiners(&self, joiners: &mut [u64]) -> usize {
+        M::masked(|| {
+            let waiting = self.joiners.lock();
+            joiners.iter_mut().zip(waiting.iter()).for_each(|(place, joiner)| *place = joiner.id);
+            waiting.iter().count()
+        })
+    }
+
+    /// Was it called since it last waited, so that it will not wait the next time?
+    pub fn was_called(&self) -> bool {
+        self.token.was_called()
     }
 
     /// What it is doing; it may do something else by the time you look.
@@ -238,12 +255,6 @@ impl<M: Machine> Strand<M> {
             3 => State::Ended,
             _ => State::Held,
         }
-    }
-
-    /// It has had a core for so much longer. By the core that it leaves.
-    pub(crate) fn note_run(&self, run_ns: u64) {
-        // Not one instruction, and need not be: one core runs it at a time.
-        self.run_ns.store(self.run_ns.load(Ordering::Relaxed) + run_ns, Ordering::Relaxed);
     }
 
     pub(crate) fn set_state(&self, state: State) {

@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 use dispatcher::{Crossing, Departure};
 
 use crate::{
-    core::{Core, Local, QUANTUM_NS, TICK_NS},
+    core::{Core, Local, TICK_NS},
     machine::Machine,
     package::{Reason, Seat, Why, carried, hold::Held, seat},
     spawn::end,
@@ -97,10 +97,14 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
-    let is_worth_it = |highest: Priority| !is_going_on || is_idle || highest >= local.ranking().priority;
+    let ranking = local.ranking();
+    // One that may not run here any more leaves in any case.
+    let is_exiled = !ranking.affinity().has(core.id());
+    let must_go = !is_going_on || is_idle || is_exiled;
+    let is_worth_it = |highest: Priority| must_go || highest >= ranking.priority();
     let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
-    if !has_next && recall.is_none() && is_going_on {
-        let is_waited_for = !queue.is_empty();
+    if !has_next && recall.is_none() && is_going_on && !is_exiled {
+        let is_waited_for = queue.highest().is_some_and(|highest| highest >= ranking.priority());
         drop(queue);
         local.begin_slice(M::now_ns());
         if is_waited_for {
@@ -116,9 +120,13 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     };
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
-    local.is_waited_for = !queue.is_empty();
+    let highest = queue.highest();
     if recall.is_none() {
-        core.note_level(next.as_ref().map(|next| next.priority));
+        let level = next.as_ref().map(|next| next.priority());
+        local.is_waited_for = highest.is_some() && highest >= level;
+        core.note_level(level);
+    } else {
+        local.is_waited_for = highest.is_some();
     }
     drop(queue);
     let mut carrier = local.carrier.take();
@@ -128,9 +136,14 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     };
     let next = next.unwrap_or_else(|| local.idle.clone());
     if let Some(carrier) = &carrier {
-        charge(carrier, local, now);
+        carrier.clock.stop(now);
     }
     let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
+    if leaving == Leaving::Preempted {
+        this.preemptions.add_one();
+        core.preemptions.add_one();
+    }
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
     local.after = match leaving {
         _ if is_idle => After::Nothing,
@@ -188,28 +201,22 @@ fn exchange<M: Machine>(
     crossing: Option<Crossing>,
     now: u64,
 ) -> (Arc<Strand<M>>, *mut usize, usize) {
-    next.core.store(core.id(), Ordering::Relaxed);
+    next.spot.leave(core.id());
     next.set_state(State::Running);
+    next.clock.start(now);
+    next.switches.add_one();
     // SAFETY: the next strand was taken from the queue, or from its package, or is this core's idle strand or
     // its carrier: so it does not run, and nobody else switches to it.
     let load = unsafe { next.saved.get() }.stack_pointer;
     let this = core::mem::replace(&mut local.current, next);
-    charge(&this, local, now);
-    local.since = now;
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
     if let Some(crossing) = crossing {
         saved.crossing = crossing;
     }
-    core.count_switch();
+    core.switches.add_one();
     let save = &raw mut saved.stack_pointer;
     (this, save, load)
-}
-
-/// Counts the time since the last switch as the strand's.
-#[inline]
-fn charge<M: Machine>(strand: &Strand<M>, local: &Local<M>, now: u64) {
-    strand.note_run(now.saturating_sub(local.since));
 }
 
 /// The running strand, which is carried, leaves the core to a strand of its package's that was claimed, or to
@@ -222,13 +229,9 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     let local = unsafe { core.local() };
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     let now = M::now_ns();
-    let carrier = local.carrier.as_ref().expect("only carried strands hand over");
-    charge(carrier, local, now);
-    let next = match next {
-        Some(next) => next,
-        None => local.carrier.take().expect("as above"),
-    };
+    let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
+    this.clock.stop(now);
     local.after = match parting {
         Parting::Park => After::Park(this),
         Parting::Keep => After::Keep(this),
@@ -250,6 +253,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     let now = M::now_ns();
     let (this, save, load) = exchange(core, local, strand, crossing, now);
+    // Its clock goes on: what it carries is its time, too.
     local.carrier = Some(this);
     local.limit = limit_ns;
     local.recall = None;
@@ -295,8 +299,10 @@ pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
 #[inline]
 fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<Strand<M>>) {
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
-    core.note_level(Some(to.priority));
-    let (this, save, load) = exchange(core, local, to, crossing, M::now_ns());
+    core.note_level(Some(to.priority()));
+    let now = M::now_ns();
+    let (this, save, load) = exchange(core, local, to, crossing, now);
+    this.clock.stop(now);
     local.after = After::Park(this);
     // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
     unsafe { M::switch(save, load) };
@@ -310,12 +316,13 @@ fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<S
 #[inline]
 fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M>) -> bool {
     let is_managed = local.carrier.is_some() || to.managed.is_some();
-    if is_managed || !to.affinity.has(core.id()) || core.is_due.load(Ordering::Relaxed) {
+    if is_managed || !to.affinity().has(core.id()) || core.is_due.load(Ordering::Relaxed) {
         return false;
     }
     let queue = core.queue.lock();
-    local.is_waited_for = !queue.is_empty();
-    queue.highest().is_none_or(|highest| highest <= to.priority)
+    let (highest, priority) = (queue.highest(), to.priority());
+    local.is_waited_for = highest == Some(priority);
+    highest.is_none_or(|highest| highest <= priority)
 }
 
 /// The first act of a strand that has got a core: settles the one that left, and takes up its own
@@ -337,8 +344,7 @@ pub(crate) fn finish<M: Machine>() {
     match core::mem::replace(&mut local.after, After::Nothing) {
         After::Nothing => {}
         After::Requeue(strand) => {
-            requeue(core, local, strand);
-            is_waited_for = true;
+            is_waited_for |= requeue(core, local, strand);
         }
         After::Park(strand) => {
             strand.set_state(State::Blocked);
@@ -383,18 +389,28 @@ pub(crate) fn finish<M: Machine>() {
     }
 }
 
-/// Queues the strand that left and goes on later. It is no more urgent than the one for which it left.
-fn requeue<M: Machine>(core: &Core<M>, local: &mut Local<M>, strand: Arc<Strand<M>>) {
+/// Queues the strand that left and goes on later. Says whether the one for which it left now has an equal
+/// that waits here.
+fn requeue<M: Machine>(core: &Core<M>, local: &mut Local<M>, strand: Arc<Strand<M>>) -> bool {
     strand.set_state(State::Runnable);
     // SAFETY: it does not run, and is on no queue yet.
     let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
     let is_low = is_inside && local.dispatcher.is_pool_low();
-    core.queue.lock().push(strand);
+    let (priority, affinity) = (strand.priority(), strand.affinity());
+    let is_equal = priority >= local.ranking().priority();
+    if priority > Priority::NORMAL || !affinity.has(core.id()) {
+        // It may have another core at once, or must.
+        M::scheduler().enqueue(strand);
+    } else {
+        core.queue.lock().push(strand);
+        M::scheduler().offer(core.id(), affinity);
+    }
     if is_low {
         // Filled before it is dry: a strand that never leaves its border could not be
         // preempted then, not even for the housekeeper.
         M::summon_reaper();
     }
+    is_equal
 }
 
 /// Lets equals and betters run first. Not from an interrupt.
@@ -441,7 +457,7 @@ pub fn on_timer<M: Machine>() {
     }
     if now >= local.slice_end {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
-        local.slice_end = now + QUANTUM_NS;
+        local.slice_end = now + local.ranking().priority().quantum_ns();
         if !core.queue.lock().is_empty() {
             core.is_due.store(true, Ordering::Relaxed);
         }

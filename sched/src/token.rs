@@ -21,6 +21,11 @@ impl Token {
         Self(AtomicU8::new(NONE))
     }
 
+    /// Would the next block return at once? For people to read.
+    pub(crate) fn was_called(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == CALLED
+    }
+
     /// Before blocking: was the strand called since the last time? Then it should not block.
     pub(crate) fn take(&self) -> bool {
         // Acquire: what the caller did before it called is seen.

@@ -1,6 +1,7 @@
 //! Block, unblock, sleep.
 
 use alloc::sync::Arc;
+use core::panic::Location;
 
 use crate::{
     machine::Machine,
@@ -22,12 +23,14 @@ pub fn current<M: Machine>() -> Arc<Strand<M>> {
 #[track_caller]
 pub fn block<M: Machine>() {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
+    let caller = Location::caller();
     let is_carried = M::masked(|| {
         // SAFETY: on this core, masked; used no more before the strand leaves.
         let local = unsafe { M::core().local() };
         if local.current.token.take() {
             return false;
         }
+        local.current.waits_at.note(caller);
         let is_carried = local.carrier.is_some();
         if !is_carried {
             leave::<M>(Leaving::Blocking);

@@ -12,7 +12,7 @@ mod token;
 
 /// In place of `src/primitive.rs`.
 mod primitive {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering, fence};
 }
 
 use std::sync::Arc;

@@ -12,7 +12,6 @@ use std::{
 use dispatcher::{Event, Handler, Processor, host::is_preemptible};
 use sched::{
     Builder, CoreSet, Machine, Mutex, Priority, SpawnError, Strand, block, block_until,
-    core::QUANTUM_NS,
     host::{HostMachine, HostStack, poll, run, spawn, spawn_as, stacks, this, timer},
     on_timer, sleep_ns, unblock, yield_now,
 };
@@ -232,7 +231,7 @@ fn equals_share_a_core_by_time() {
 fn a_tick_that_cannot_preempt_does_not_strike_again_at_once() {
     run(1, || {
         let other = spawn(|| ());
-        while HostMachine::now_ns() < QUANTUM_NS * 3 {
+        while HostMachine::now_ns() < Priority::NORMAL.quantum_ns() * 3 {
             std::thread::yield_now();
         }
         <HostMachine as dispatcher::Processor>::unpreempted(|| {
@@ -356,8 +355,8 @@ impl<T: Sync> Shareable<T> {
 
 #[test]
 fn a_guard_is_shared_only_if_the_value_can_be() {
-    const { assert!(Shareable::<sched::mutex::MutexGuard<'static, u32, HostMachine>>::ANSWER) };
-    const { assert!(!Shareable::<sched::mutex::MutexGuard<'static, Cell<u32>, HostMachine>>::ANSWER) };
+    const { assert!(Shareable::<sched::MutexGuard<'static, u32, HostMachine>>::ANSWER) };
+    const { assert!(!Shareable::<sched::MutexGuard<'static, Cell<u32>, HostMachine>>::ANSWER) };
 }
 
 /// Strands that wake each other at random, by a seeded generator: none is forgotten.

@@ -136,7 +136,7 @@ impl AnyEvent {
     pub fn unobserve<P: Processor>(&self) -> Result<(), InstallError> {
         self.adjust::<P>(|edit| {
             // Every draft has room for one more; what watching took goes back to the byte.
-            edit.records.shrink_to_fit();
+            edit.give_room_back();
             edit.observed = None;
         })
     }

@@ -219,6 +219,20 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
         self.event.admit(incoming, |edit, id, incoming| edit.install(id, incoming))
     }
 
+    /// [`install`](Self::install) for a handler without types.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Event::install_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Event::install`], but denial.
+    pub unsafe fn install_raw(&self, handler: RawHandler) -> Result<BindingId, InstallError> {
+        let incoming = Event::<A, R, P>::ready(Admitted::freely(handler))?;
+        self.event.admit(incoming, |edit, id, incoming| edit.install(id, incoming))
+    }
+
     /// Removes anybody's handler, *now*; of [`BindingId::INTRINSIC`] see
     /// [`set_intrinsic`](Self::set_intrinsic).
     ///
@@ -288,7 +302,8 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
         self.event.any.adjust::<P>(|edit| edit.merge = RawMerge::new(merge))
     }
 
-    /// Sets how long any handler may run at a time, in nanoseconds, whatever it was installed with.
+    /// Sets how long any handler may run at a time, in nanoseconds, whatever it was installed with:
+    /// asynchronous ones too, from the next that is begun on.
     ///
     /// # Errors
     ///
@@ -298,7 +313,8 @@ impl<'a, A: 'static, R: Copy + 'static, P: Processor> Authority<'a, A, R, P> {
     }
 
     /// Sets who hears of handlers that ran longer than they may: on the raiser's strand, after the
-    /// handler, inside the raise; he must be brief and must not block.
+    /// handler, inside the raise, or of asynchronous ones on the worker's; he must be brief and must not
+    /// block.
     ///
     /// # Errors
     ///

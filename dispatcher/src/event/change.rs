@@ -80,6 +80,9 @@ impl<'a> Change<'a> {
             self.edit.draft.records = Vec::new();
         }
         core::mem::swap(&mut state.draft, &mut self.edit.draft);
+        let (bound_ns, on_overrun) = (state.draft.bound_ns, state.draft.on_overrun);
+        let posted = state.draft.records.iter().filter(|record| record.mailbox.is_some());
+        posted.for_each(|record| record.binding.note_event(bound_ns, on_overrun));
         let old = self.event.switch_to(compiled, state.draft.intrinsic);
         let empty = Draft { records: Vec::new(), observed: None, ..self.edit.draft };
         Replaced {
@@ -255,14 +258,18 @@ impl Edit {
         self.gone.try_reserve(count).map_err(|_| InstallError::OutOfMemory)?;
         let gone = self.draft.records.extract_if(.., |record| goes(&record.binding));
         self.gone.extend(gone.map(|record| record.binding));
-        // Gives room back; where there is none to move to, it stays until the next change. (Shrinking would
-        // panic there.)
+        self.give_room_back();
+        Ok(count)
+    }
+
+    /// Gives back what room is left in the draft. Where there is none to move to, it stays until the next
+    /// change. (Shrinking would abort there.)
+    pub(super) fn give_room_back(&mut self) {
         let mut kept = Vec::new();
         if kept.try_reserve_exact(self.draft.records.len()).is_ok() {
             kept.append(&mut self.draft.records);
             self.draft.records = kept;
         }
-        Ok(count)
     }
 
     /// The record of a binding.

@@ -7,6 +7,7 @@ mod any;
 mod authority;
 mod change;
 mod error;
+mod found;
 mod info;
 mod posted;
 mod transaction;
@@ -381,6 +382,22 @@ impl<A: 'static, R: Copy + 'static, P: Processor> Event<A, R, P> {
             Err(InstallError::Unknown) => Ok(0),
             removed => removed,
         }
+    }
+
+    /// Ends the event: whatever is installed goes, *now*, and nothing comes in any more. For one that is about
+    /// to be dropped, which must not be watched then.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfMemory`: then nothing has changed.
+    pub fn dissolve(&self) -> Result<(), InstallError> {
+        self.any.edit::<P, _>(|edit| {
+            edit.most_handlers = 0;
+            match edit.remove(|_| true) {
+                Err(InstallError::Unknown) => Ok(()),
+                removed => removed.map(drop),
+            }
+        })
     }
 
     fn remove_where(&self, goes: impl Fn(&Binding) -> bool) -> Result<usize, InstallError> {

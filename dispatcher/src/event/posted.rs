@@ -6,11 +6,11 @@ use core::{
     mem::{ManuallyDrop, MaybeUninit},
 };
 
-use super::{Event, InstallError, RaiseError, change::Incoming};
+use super::{Event, InstallError, Overrun, RaiseError, change::Incoming};
 use crate::{
     binding::Binding,
     border::Border,
-    plan::{Entry, Room, Word, is_narrow},
+    plan::{Aside, Entry, Room, Word, is_narrow},
     post::{Addressee, Mailbox, Posting},
     processor::Processor,
 };
@@ -34,7 +34,11 @@ impl<R: Copy + 'static, P: Processor> Addressee for Remote<R, P> {
         if P::has_room(border) && !self.binding.is_removed() {
             // SAFETY: the binding is not removed, or its removal's grace period cannot end before this
             // border closes; the arguments are a copy of the event's. The result means nothing to anybody.
-            unsafe { self.entry.invoke::<P>(args, border) };
+            let (_, is_late) =
+                unsafe { self.entry.invoke_within::<P>(self.binding.tightest_bound_ns(), args, border) };
+            if is_late {
+                self.report(border);
+            }
         }
         Border::close::<P>(below);
         border.look_back::<P>(Word::nothing());
@@ -42,6 +46,19 @@ impl<R: Copy + 'static, P: Processor> Addressee for Remote<R, P> {
 
     fn is_gone(&self) -> bool {
         self.binding.is_removed()
+    }
+}
+
+impl<R, P: Processor> Remote<R, P> {
+    /// It has run longer than it may: tells whoever wants to hear of it.
+    fn report(&self, border: &Border) {
+        border.release_entry::<P>();
+        let was_cut = border.take_failure() == Some(RaiseError::Cut);
+        if let Some(report) = self.binding.on_overrun() {
+            border.set_entry(Aside::Report.entry());
+            let domain = self.binding.domain().map(|domain| domain.id());
+            report(Overrun { binding: self.binding.id, domain, was_cut });
+        }
     }
 }
 

@@ -219,14 +219,12 @@ impl Plan {
 }
 
 impl Entry {
-    /// A handler at the far end of its mailbox.
+    /// A handler at the far end of its mailbox. Whoever runs it asks its binding for its bound.
     pub(crate) fn remote(binding: &Arc<Binding>, is_narrow: bool) -> Self {
         let procedure = &binding.procedure;
         Self {
             domain: procedure.domain().map_or(ptr::null(), Arc::as_ptr),
             code: procedure.code,
-            traits: Traits(if binding.bound_ns.is_some() { Traits::BOUNDED } else { 0 }),
-            bound_ns: binding.bound_ns.unwrap_or_default(),
             binding: Some(binding.clone()),
             ..Self::plain(procedure.direct(is_narrow), procedure.closure)
         }
@@ -277,17 +275,17 @@ impl Entry {
 
     /// Makes it the head of a plan if it can be: without conditions, or with one key.
     fn becomes_single(&mut self) -> bool {
-        if self.traits.is_plain() {
-            return true;
+        if !self.traits.is_plain() {
+            if self.traits != Traits(Traits::GUARDED) || self.tests.len() > 1 {
+                return false;
+            }
+            let Some(key) = self.keys().next() else { return false };
+            let wanted = self.take_key(key).expect("it has that key");
+            self.key = (key, wanted);
+            self.then = self.direct;
+            self.direct = keyed::matched(key);
         }
-        if self.traits != Traits(Traits::GUARDED) || self.tests.len() > 1 {
-            return false;
-        }
-        let Some(key) = self.keys().next() else { return false };
-        let wanted = self.take_key(key).expect("it has that key");
-        self.key = (key, wanted);
-        self.then = self.direct;
-        self.direct = keyed::matched(key);
+        self.traits = Traits(Traits::SINGLE);
         true
     }
 }

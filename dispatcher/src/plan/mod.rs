@@ -131,6 +131,8 @@ impl Traits {
     const BARE: u8 = 32;
     /// It is no handler, but somebody whom the dispatcher asks.
     const ASIDE: u8 = 64;
+    /// It is the head of its plan, and all that is run of it.
+    const SINGLE: u8 = 128;
 
     const fn has(self, any: u8) -> bool {
         self.0 & any != 0
@@ -217,18 +219,11 @@ impl Plan {
     /// # Safety
     ///
     /// The plan is covered, or null.
+    #[inline]
     pub(crate) unsafe fn only_entry<'a>(plan: *const Self) -> Option<&'a Entry> {
-        if plan.is_null() {
-            return None;
-        }
-        // SAFETY: by the contract.
-        if unsafe { Self::is_bare(plan) } {
-            // SAFETY: every plan begins with an entry.
-            return Some(unsafe { &*plan.cast::<Entry>() });
-        }
-        // SAFETY: by the contract.
-        let plan = unsafe { &*plan };
-        (plan.kind == PlanKind::Single && plan.observed.is_none()).then_some(&plan.head)
+        // SAFETY: every plan begins with an entry, and this one is covered.
+        let head = unsafe { plan.cast::<Entry>().as_ref() }?;
+        head.traits.has(Traits::BARE | Traits::SINGLE).then_some(head)
     }
 
     /// Hands a plan that was replaced to the housekeeper, who gives up the publisher's reference
@@ -337,6 +332,7 @@ impl Entry {
     }
 
     /// Whose code it is, if it is not trusted.
+    #[inline]
     pub(crate) fn domain(&self) -> Option<&DomainState> {
         // SAFETY: the binding keeps the domain's state alive, and whoever has the entry the binding;
         // or it was passed in by `enter`, whose caller has it.
@@ -350,11 +346,28 @@ impl Entry {
     /// As for any [`Direct`]; the border is open, and names this entry.
     #[inline]
     pub(crate) unsafe fn invoke<P: Processor>(&self, args: *const (), border: &Border) -> (Word, bool) {
-        if !self.traits.has(Traits::BOUNDED) {
+        let bound_ns = self.traits.has(Traits::BOUNDED).then_some(self.bound_ns);
+        // SAFETY: passed on.
+        unsafe { self.invoke_within::<P>(bound_ns, args, border) }
+    }
+
+    /// [`invoke`](Self::invoke) within that bound, whatever its own is.
+    ///
+    /// # Safety
+    ///
+    /// As for [`invoke`](Self::invoke).
+    #[inline]
+    pub(crate) unsafe fn invoke_within<P: Processor>(
+        &self,
+        bound_ns: Option<u64>,
+        args: *const (),
+        border: &Border,
+    ) -> (Word, bool) {
+        let Some(bound_ns) = bound_ns else {
             // SAFETY: passed on.
             return (unsafe { (self.direct)(self, args, border) }, false);
-        }
-        let until = P::now_ns().saturating_add(self.bound_ns);
+        };
+        let until = P::now_ns().saturating_add(bound_ns);
         border.bound(until);
         P::keep_ticking();
         // SAFETY: passed on.
@@ -372,9 +385,10 @@ impl Entry {
         self.binding.as_ref()
     }
 
-    /// May it block?
-    pub(crate) fn may_block(&self) -> bool {
-        !self.traits.has(Traits::BOUNDED | Traits::PREDICATE | Traits::ASIDE)
+    /// Is it something that only looks: a predicate, or somebody whom the dispatcher asks?
+    #[inline]
+    pub(crate) fn only_looks(&self) -> bool {
+        self.traits.has(Traits::PREDICATE | Traits::ASIDE)
     }
 
     /// Is it a predicate, which only looks?

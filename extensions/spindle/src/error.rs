@@ -7,7 +7,7 @@ use core::fmt;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Error {
-    /// The import is bound to nothing (any more).
+    /// The import is bound to nothing (any more): whoever implements it was never there, or is gone.
     Unbound = 1,
     /// No memory, or past this domain's quota: give some back first.
     OutOfMemory = 2,
@@ -40,10 +40,12 @@ pub enum Error {
     Posted = 15,
     /// The event takes no asynchronous raises.
     NoQueue = 16,
+    /// There is an event of that name already; the kernel's log says whose.
+    Exists = 17,
 }
 
 impl Error {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Unbound,
         Self::OutOfMemory,
         Self::BadArgument,
@@ -60,6 +62,7 @@ impl Error {
         Self::Full,
         Self::Posted,
         Self::NoQueue,
+        Self::Exists,
     ];
 }
 
@@ -82,6 +85,7 @@ impl fmt::Display for Error {
             Self::Full => "a queue is full: raise again when its handler has caught up",
             Self::Posted => "its handlers are asynchronous: they will run, and answer nobody",
             Self::NoQueue => "the event takes no asynchronous raises: raise it and wait",
+            Self::Exists => "there is an event of that name already: the kernel's log says whose",
         })
     }
 }

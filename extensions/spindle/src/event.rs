@@ -60,7 +60,7 @@ macro_rules! events {
         unsafe impl $crate::Event for $name {
             type Result = $result;
             const NAME: &'static str = concat!($interface, ".", stringify!($name));
-            const SIGNATURE: &'static str = stringify!(event { $($field: $type),* } -> $result);
+            const SIGNATURE: &'static str = $crate::one_line!(stringify!(event { $($field: $type),* } -> $result));
             const FIELDS: &'static [(&'static str, usize, usize)] =
                 &[$((stringify!($field), core::mem::offset_of!($name, $field), size_of::<$type>())),*];
 
@@ -117,5 +117,23 @@ mod tests {
         crate::events! { "Test": pub event Knock { pub door: u8, pub loudness: u32, pub is_late: bool } -> bool; }
         let fields = [("door", 0, 1), ("loudness", 4, 4), ("is_late", 8, 1)];
         assert_eq!(Knock::FIELDS, fields);
+    }
+
+    #[test]
+    fn a_signature_is_one_line_however_long() {
+        crate::events! { "Test": pub event Long {
+            pub the_first_of_its_fields: [u64; 2], pub the_second_of_its_fields: u64, pub the_third: [[u8; 4]; 4],
+            pub the_fourth_of_its_fields: u64, pub the_fifth_of_its_fields: u64, pub the_last_of_its_fields: i64,
+        } -> u64; }
+        assert!(
+            Long::SIGNATURE.len() > 150 && !Long::SIGNATURE.contains(char::is_control),
+            "{}",
+            Long::SIGNATURE
+        );
+        assert!(
+            !Long::SIGNATURE.contains("  ") && Long::SIGNATURE.ends_with("} -> u64"),
+            "{}",
+            Long::SIGNATURE
+        );
     }
 }

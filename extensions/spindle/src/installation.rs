@@ -1,7 +1,7 @@
 //! How the wish for a handler crosses to the kernel: one block of words, which the kernel takes for an
 //! allegation and checks.
 
-use crate::plain::Plain;
+use crate::{Event, plain::Plain};
 
 /// The most guards that one handler brings along.
 pub const MOST_GUARDS: usize = 8;
@@ -21,6 +21,11 @@ pub const MOST_WAITING: u64 = 1_024;
 pub const KEY: u64 = 1;
 /// In [`Condition::kind`]: a procedure must say yes.
 pub const PREDICATE: u64 = 2;
+
+/// The most bytes that the arguments, or the result, of a spindle's own event may have.
+pub const MOST_BYTES: usize = 256;
+/// What they may be aligned to, in bytes.
+pub const MOST_ALIGNED: usize = 8;
 
 crate::plain! {
     /// What a spindle wants to have installed.
@@ -57,6 +62,20 @@ crate::plain! {
         pub guards: [Condition; MOST_GUARDS],
     }
 
+    /// What a spindle says of an event that it wants to export.
+    pub struct Exportation {
+        /// [`SHAPE`](Self::LAYOUT) of this very block.
+        pub shape: u64,
+        /// What whoever imports it must agree on.
+        pub hash: u64,
+        /// How many bytes the arguments have: [`MOST_BYTES`] at most.
+        pub args_size: u64,
+        /// How many bytes the result has: [`MOST_BYTES`] at most.
+        pub result_size: u64,
+        /// 1 if others may install handlers on it, 0 if nobody may.
+        pub is_open: u64,
+    }
+
     /// A guard.
     pub struct Condition {
         /// [`KEY`] or [`PREDICATE`].
@@ -67,6 +86,34 @@ crate::plain! {
         pub width: u64,
         /// Of a key, the value; of a predicate, the closure.
         pub value: u64,
+    }
+}
+
+impl Exportation {
+    /// What [`shape`](Self::shape) must be.
+    pub const LAYOUT: u64 = <Self as Plain>::SHAPE;
+
+    /// Of the event `E`, which must be small enough: it does not compile otherwise.
+    #[must_use]
+    pub const fn of<E: Event>(is_open: bool) -> Self {
+        const {
+            assert!(
+                size_of::<E>() <= MOST_BYTES,
+                "the arguments of an exported event have 256 bytes at most"
+            );
+            assert!(size_of::<E::Result>() <= MOST_BYTES, "its result has 256 bytes at most");
+            assert!(
+                align_of::<E>() <= MOST_ALIGNED && align_of::<E::Result>() <= MOST_ALIGNED,
+                "as numbers are"
+            );
+        }
+        Self {
+            shape: Self::LAYOUT,
+            hash: E::HASH,
+            args_size: size_of::<E>() as u64,
+            result_size: size_of::<E::Result>() as u64,
+            is_open: is_open as u64,
+        }
     }
 }
 

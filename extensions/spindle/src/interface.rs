@@ -126,6 +126,53 @@ const fn fnv(hash: u64, word: u64) -> u64 {
     (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
+/// A signature on one line: the compiler breaks what it spells out where it finds it long.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! one_line {
+    ($text:expr) => {{
+        const TEXT: &str = $text;
+        const LINE: [u8; $crate::interface::line_length(TEXT)] = $crate::interface::line(TEXT);
+        match core::str::from_utf8(&LINE) {
+            Ok(line) => line,
+            Err(_) => panic!("no byte but blanks was changed"),
+        }
+    }};
+}
+
+/// How long `text` is with one blank for each run of blanks and line ends.
+#[doc(hidden)]
+#[must_use]
+pub const fn line_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut at, mut length) = (0, 0);
+    while at < bytes.len() {
+        if !(bytes[at].is_ascii_whitespace() && at > 0 && bytes[at - 1].is_ascii_whitespace()) {
+            length += 1;
+        }
+        at += 1;
+    }
+    length
+}
+
+/// `text` with one blank for each run of blanks and line ends.
+#[doc(hidden)]
+#[must_use]
+pub const fn line<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
+    let bytes = text.as_bytes();
+    let mut line = [b' '; LENGTH];
+    let (mut at, mut length) = (0, 0);
+    while at < bytes.len() {
+        let is_blank = bytes[at].is_ascii_whitespace();
+        if !(is_blank && at > 0 && bytes[at - 1].is_ascii_whitespace()) {
+            line[length] = if is_blank { b' ' } else { bytes[at] };
+            length += 1;
+        }
+        at += 1;
+    }
+    line
+}
+
 /// A procedure of an interface, for the side that implements it.
 pub trait Procedure {
     /// The type of its implementation.
@@ -157,7 +204,7 @@ macro_rules! interface {
             type Implementation = extern "C" fn($($type,)* $(*mut $result)?) -> $crate::Status;
             const NAME: &'static str = concat!($interface, ".", stringify!($name));
             const SIGNATURE: &'static str =
-                stringify!(fn($($argument: $type),*) $(-> $result)?);
+                $crate::one_line!(stringify!(fn($($argument: $type),*) $(-> $result)?));
             const HASH: u64 = $crate::interface::signature_hash(
                 Self::SIGNATURE,
                 &[$((size_of::<$type>(), align_of::<$type>()),)* $((size_of::<$result>(), align_of::<$result>()),)?],

@@ -83,11 +83,16 @@ pub mod demo {
 /// them, so nobody else can call these.
 pub mod dispatcher {
     mod raw {
-        use crate::installation::Installation;
+        use crate::{
+            installation::{Exportation, Installation},
+            plain::Text,
+        };
 
         crate::interface::interface! { "Dispatcher":
             /// Installs a handler, or puts it in the place of another.
             Install => install(wanted: &Installation) -> u64;
+            /// Makes an event of the caller's own, and its handler.
+            Export => export(wanted: &Installation, name: Text<'_>, signature: Text<'_>, event: &Exportation);
             /// Removes a binding from an event.
             Remove => remove(event: usize, binding: u64);
             /// Removes a binding from an event, and waits until nobody runs it any more.
@@ -98,8 +103,30 @@ pub mod dispatcher {
             Post => post(event: usize, args: usize);
         }
     }
-    pub use raw::{Install, Post, Raise, Remove, RemoveDrained};
-    pub(crate) use raw::{install, post, raise, remove, remove_drained};
+    pub use raw::{Export, Install, Post, Raise, Remove, RemoveDrained};
+    pub(crate) use raw::{export, install, post, raise, remove, remove_drained};
+}
+
+/// Thread packages; [`package`](mod@crate::package) is the safe side.
+pub mod package {
+    mod raw {
+        use crate::package::Registration;
+
+        crate::interface::interface! { "Package":
+            /// Registers a thread package, and gives its number.
+            Register => register(name: crate::plain::Text<'_>, wanted: &Registration) -> u32;
+            /// Resumes an idle virtual processor.
+            Wake => wake(package: u32) -> bool;
+            /// Takes a core back from the strand that the package runs there.
+            Recall => recall(package: u32, core: u32);
+            /// Keeps the running strand and runs another.
+            HandOff => hand_off(package: u32, next: u64);
+            /// Gives the package up.
+            Resign => resign(package: u32);
+        }
+    }
+    pub use raw::{HandOff, Recall, Register, Resign, Wake};
+    pub(crate) use raw::{hand_off, recall, register, resign, wake};
 }
 
 /// The console's text; [`println!`](crate::println) formats for it.

@@ -26,6 +26,8 @@
 //!   for certain arguments, given a place among the others, and a time that it keeps; a [`filter`] changes
 //!   the arguments for those after it. [`remove_drained`] waits until nobody runs it any more. A handler can
 //!   be asynchronous ([`Handler::posted`]), and so can a raise ([`post`]).
+//! - Events of its own: [`export`] makes one, by which other spindles use this one.
+//! - [`package`]: thread packages, schedulers that are spindles.
 //! - [`Error`]: what can come back from another domain.
 //! - For the kernel and for those who declare interfaces: [`mod@plain`] (what may cross a border),
 //!   [`mod@interface`] (imports, slots and signatures), [`installation`] (how a handler crosses), [`rt`]
@@ -46,18 +48,21 @@ mod closure;
 pub mod console;
 mod error;
 pub mod event;
+mod handle;
 mod handler;
 pub mod installation;
 pub mod interface;
 pub mod interfaces;
+pub mod package;
 pub mod plain;
 pub mod rt;
 
 pub use crate::{
     error::{Error, Status},
     event::{Event, post, raise},
+    handle::Strand,
     handler::{
-        Binding, Field, Handler, OnFull, Order, Place, Posting, filter, handler, install, remove,
+        Binding, Field, Handler, OnFull, Order, Place, Posting, export, filter, handler, install, remove,
         remove_drained,
     },
     interfaces::{clock, demo, processor, strand},

@@ -125,6 +125,18 @@ impl<T: Terminal> Console<T> {
         self.takes_end()
     }
 
+    /// The next key, if it comes within so long; `None` may come earlier.
+    pub(crate) fn read_key_within(&mut self, at_most_ms: u32) -> Option<Key> {
+        let mut patience_ms = Some(at_most_ms);
+        loop {
+            match self.typed_ahead.pop_front().or_else(|| self.decoder.next()) {
+                Some(key) if self.take_answer(key) => {}
+                Some(key) => return Some(key),
+                None => self.decoder.feed(self.terminal.read_byte_within(patience_ms.take()?)?),
+            }
+        }
+    }
+
     /// Takes the key that says that it is enough, if it came. As at the prompt, Ctrl-C takes back what was
     /// typed before it, too.
     fn takes_end(&mut self) -> bool {

@@ -7,7 +7,7 @@
 //! - [`script`] splits a line into commands and their words.
 //! - [`Commands`] finds, runs, explains and completes commands; [`Arguments`] hands them their words.
 //! - [`Pager`] shows long output a screen at a time.
-//! - [`table`], [`units`] and [`histogram`] make output that people can read; an [`Output`] is where it goes.
+//! - [`table`], [`units`], [`numbers`] and [`histogram`] make output that people can read; an [`Output`] is where it goes.
 //! - [`interact`] is all of this together: a console until its input ends.
 //!
 //! ```
@@ -84,6 +84,7 @@ mod output;
 mod pager;
 
 pub mod histogram;
+pub mod numbers;
 pub mod script;
 pub mod table;
 pub mod units;

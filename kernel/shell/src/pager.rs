@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use crate::console::{Console, Terminal};
+use crate::console::{Console, Size, Terminal};
 use crate::keys::Key;
 use crate::output::Output;
 
@@ -30,12 +30,12 @@ impl<'c, T: Terminal> Pager<'c, T> {
     /// Takes the screen to be empty.
     pub fn new(console: &'c mut Console<T>) -> Self {
         let mut pager = Self { console, rows_left: 0, column: 0, is_escape: false, is_stopped: false };
-        pager.rows_left = pager.screen();
+        pager.rows_left = pager.rows();
         pager
     }
 
     /// All rows but that of the question.
-    fn screen(&self) -> usize {
+    fn rows(&self) -> usize {
         usize::from(self.console.size().rows).saturating_sub(1).max(1)
     }
 
@@ -79,7 +79,7 @@ impl<'c, T: Terminal> Pager<'c, T> {
         self.console.write_raw(QUESTION);
         loop {
             self.rows_left = match self.console.read_key() {
-                Some(Key::Char(' ')) => self.screen(),
+                Some(Key::Char(' ')) => self.rows(),
                 Some(Key::Enter | Key::Down) => 1,
                 Some(Key::Char('q' | 'Q') | Key::Control('c')) => {
                     self.is_stopped = true;
@@ -102,8 +102,17 @@ impl<T: Terminal> Output for Pager<'_, T> {
 
     /// What was written before was seen as it came: the screen counts as empty again.
     fn wait(&mut self, at_most_ms: u32) -> bool {
-        self.rows_left = self.screen();
+        self.rows_left = self.rows();
         self.is_stopped || self.console.wait_for_end(at_most_ms)
+    }
+
+    fn screen(&self) -> Option<Size> {
+        Some(self.console.size())
+    }
+
+    fn key(&mut self, at_most_ms: u32) -> Option<Key> {
+        self.rows_left = self.rows();
+        if self.is_stopped { Some(Key::Control('c')) } else { self.console.read_key_within(at_most_ms) }
     }
 }
 

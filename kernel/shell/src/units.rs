@@ -68,6 +68,41 @@ impl Display for Nanoseconds {
     }
 }
 
+/// A share in thousandths, in percent: `0.4 %`, `100.0 %`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(pub u64);
+
+impl Share {
+    /// How much `part` is of `whole`, rounded down; all of it at most, and nothing of nothing.
+    pub fn of(part: u64, whole: u64) -> Self {
+        let thousandths = u128::from(part) * 1000 / u128::from(whole.max(1));
+        Self(thousandths.min(1000) as u64)
+    }
+}
+
+impl Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(&format!("{}.{} %", self.0 / 10, self.0 % 10))
+    }
+}
+
+/// A share in thousandths as a bar in brackets, so many signs wide: `[####......]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// How much of it is full.
+    pub share: Share,
+    /// Signs between the brackets.
+    pub width: usize,
+}
+
+impl Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        // What is not nothing shows.
+        let full = (self.share.0.min(1000) * self.width as u64).div_ceil(1000) as usize;
+        write!(f, "[{:#<full$}{:.<empty$}]", "", "", empty = self.width - full)
+    }
+}
+
 /// `value / unit` in tenths, rounded to the nearest.
 fn tenths(value: u64, unit: u64) -> u64 {
     ((u128::from(value) * 10 + u128::from(unit / 2)) / u128::from(unit)) as u64
@@ -101,6 +136,20 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(Bytes(value).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn shares() {
+        let cases =
+            [(0, 7, "0.0 %"), (1, 3, "33.3 %"), (5, 5, "100.0 %"), (6, 5, "100.0 %"), (0, 0, "0.0 %")];
+        for (part, whole, expected) in cases {
+            assert_eq!(Share::of(part, whole).to_string(), expected);
+        }
+        assert_eq!(Share::of(u64::MAX / 2, u64::MAX).to_string(), "49.9 %");
+        let cases = [(0, "[.....]"), (1, "[#....]"), (200, "[#....]"), (201, "[##...]"), (1000, "[#####]")];
+        for (share, expected) in cases {
+            assert_eq!(Bar { share: Share(share), width: 5 }.to_string(), expected);
         }
     }
 

@@ -3,7 +3,7 @@
 mod screen;
 
 use screen::Screen;
-use shell::{Call, Command, CommandError, Commands, Completer, Console, ScriptError, interact};
+use shell::{Call, Command, CommandError, Commands, Completer, Console, Key, ScriptError, interact};
 
 /// A kernel of sorts.
 #[derive(Default)]
@@ -53,7 +53,33 @@ fn commands() -> Commands<Machine> {
         run: follow,
         complete: shell::no_completion,
     });
+    commands.add(Command {
+        name: "draw",
+        summary: "draw over what was drawn",
+        usage: "draw",
+        example: "draw",
+        help: "Has the keyboard to itself, and draws each key until Enter, or nine times.",
+        run: draw,
+        complete: shell::no_completion,
+    });
     commands
+}
+
+fn draw(call: &mut Call<Machine>) -> Result<(), CommandError> {
+    let size = call.out.screen();
+    for _ in 0..9 {
+        let key = call.out.key(10);
+        match size {
+            Some(size) => {
+                write!(call.out, "\x1b[H{}x{} {key:?}\x1b[K\n\x1b[J", size.rows, size.columns)?;
+            }
+            None => writeln!(call.out, "{key:?}")?,
+        }
+        if key == Some(Key::Enter) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn follow(call: &mut Call<Machine>) -> Result<(), CommandError> {
@@ -140,6 +166,7 @@ fn help() {
     let expected = "\
 command         what it does
 count TO        count
+draw            draw over what was drawn
 echo [WORD]...  show its arguments
 follow          follow what goes on
 help [COMMAND]  list all commands, or explain one
@@ -170,7 +197,7 @@ fn completion_knows_commands_and_arguments() {
     };
     let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
     assert_eq!(complete("l"), (0, words(&["load"])));
-    assert_eq!(complete(""), (0, words(&["count", "echo", "follow", "help", "load"])));
+    assert_eq!(complete(""), (0, words(&["count", "draw", "echo", "follow", "help", "load"])));
     assert_eq!(complete("echo ö; load gr"), (13, words(&["greeter", "grinder"])));
     assert_eq!(complete("load m"), (5, words(&["\"my spindle\""])));
     assert_eq!(complete("load \"my s"), (5, words(&["\"my spindle\""])));
@@ -324,4 +351,16 @@ fn what_goes_on_is_followed_without_questions_until_a_key_ends_it() {
 fn keys_that_do_not_end_what_goes_on_are_kept() {
     let rows = session(24, "follow\recho q\r");
     assert_eq!(rows[rows.len() - 3..], ["whorl> echo q", "q", "whorl>"]);
+}
+
+#[test]
+fn a_command_can_have_the_keyboard_and_the_screen() {
+    // Ten frames on six rows, one over the other, and no question; keys are the command's, and after Enter the line's.
+    assert_eq!(
+        session(6, "draw\rq\x03\x1b[A\recho q\r"),
+        ["6x40 Some(Enter)", "whorl> echo q", "q", "whorl>"]
+    );
+    assert_eq!(session(6, "draw\rq"), ["6x40 None", "whorl>"]);
+    // Nobody is at a keyboard, and nothing is drawn over.
+    assert_eq!(run("draw").1, "None\n".repeat(9));
 }

@@ -2,7 +2,9 @@
 //!
 //! - [`terminal`]: the serial line, as the shell wants it.
 //! - [`commands`]: what can be said.
+//! - `census`: all strands and cores at a time, for the commands that show them.
 
+mod census;
 pub mod commands;
 mod terminal;
 

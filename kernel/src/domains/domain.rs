@@ -1,13 +1,14 @@
 //! What a domain is.
 
-use alloc::{collections::BTreeMap, string::String, sync::Arc};
+use alloc::{string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dispatcher::{DomainState, Processor};
+use dispatcher::DomainState;
 
+use super::naps::Naps;
 use crate::{
     memory::{DomainHeap, Image, domain_heap},
-    strands::{Cpu, Strand},
+    strands::Cpu,
 };
 
 /// What a domain's heap may claim, in bytes.
@@ -29,8 +30,8 @@ pub struct Domain {
     pub(super) has_failed: AtomicBool,
     /// Lines that it wrote to the console.
     pub(super) lines: AtomicU64,
-    /// The strands that sleep in `Strand.Sleep` for its code, by their numbers. A leaf among locks.
-    napping: spin::Mutex<BTreeMap<u64, Arc<Strand>>>,
+    /// The strands that sleep in `Strand.Sleep` for its code.
+    naps: Naps,
 }
 
 impl Domain {
@@ -44,7 +45,7 @@ impl Domain {
             imports,
             has_failed: AtomicBool::new(false),
             lines: AtomicU64::new(0),
-            napping: spin::Mutex::new(BTreeMap::new()),
+            naps: Naps::new(),
         }
     }
 
@@ -95,40 +96,12 @@ impl Domain {
     /// Lets the strand that runs its code sleep until `deadline_ns`, or until the domain is closed; may
     /// return early. Says whether it is open still.
     pub(super) fn nap_until(&self, deadline_ns: u64) -> bool {
-        let this = sched::current::<Cpu>();
-        let id = this.id();
-        Cpu::unpreempted(|| self.napping.lock().insert(id, this));
-        // Asked once it is in the list: whoever closes the domain wakes those in the list after that.
-        let is_open = self.is_open();
-        if is_open {
-            sched::block_until::<Cpu>(deadline_ns);
-        }
-        let awake = Cpu::unpreempted(|| {
-            let mut napping = self.napping.lock();
-            let awake = napping.remove(&id);
-            if napping.is_empty() {
-                // An emptied map keeps a node; a new one has none.
-                *napping = BTreeMap::new();
-            }
-            awake
-        });
-        drop(awake);
-        is_open && self.is_open()
+        self.naps.nap_until(deadline_ns, || self.is_open())
     }
 
     /// Wakes all who sleep for its code, once it was closed.
     pub(super) fn wake_all(&self) {
-        let next = |last: Option<u64>| {
-            let after = last.map_or(0, |last| last + 1);
-            Cpu::unpreempted(|| {
-                self.napping.lock().range(after..).next().map(|(id, strand)| (*id, strand.clone()))
-            })
-        };
-        let mut last = None;
-        while let Some((id, strand)) = next(last) {
-            sched::unblock(&strand);
-            last = Some(id);
-        }
+        self.naps.wake_all();
     }
 
     /// Does the address lie in its image?

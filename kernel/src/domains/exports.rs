@@ -1,16 +1,17 @@
-//! What a spindle can be linked against: the kernel's procedures and events.
+//! What a spindle can be linked against: the kernel's procedures and events, and the events of spindles that
+//! are loaded.
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use object::{Import, Kind};
+use object::{Import, Kind, Object};
 use spindle::{
     interface::Procedure,
-    interfaces::{clock, dispatcher, domain, processor, strand, text},
+    interfaces::{clock, dispatcher, domain, package, processor, strand, text},
 };
 
-use super::procedures;
-use crate::events;
+use super::{procedures, table};
+use crate::{boot::archive, events};
 
 /// A procedure that the kernel exports.
 struct Export {
@@ -31,7 +32,7 @@ impl Export {
 }
 
 /// The kernel's side of each interface. The types are checked against the declarations right here.
-fn exports() -> [Export; 14] {
+fn exports() -> [Export; 20] {
     [
         Export::of(text::Write, procedures::write),
         Export::of(clock::Now, procedures::now),
@@ -40,10 +41,16 @@ fn exports() -> [Export; 14] {
         Export::of(strand::Sleep, procedures::sleep),
         Export::of(strand::Yield, procedures::yield_now),
         Export::of(dispatcher::Install, procedures::dispatch::install),
+        Export::of(dispatcher::Export, procedures::dispatch::export),
         Export::of(dispatcher::Remove, procedures::dispatch::remove),
         Export::of(dispatcher::RemoveDrained, procedures::dispatch::remove_drained),
         Export::of(dispatcher::Raise, procedures::dispatch::raise),
         Export::of(dispatcher::Post, procedures::dispatch::post),
+        Export::of(package::Register, procedures::package::register),
+        Export::of(package::Wake, procedures::package::wake),
+        Export::of(package::Recall, procedures::package::recall),
+        Export::of(package::HandOff, procedures::package::hand_off),
+        Export::of(package::Resign, procedures::package::resign),
         Export::of(domain::Allocate, procedures::allocate),
         Export::of(domain::Free, procedures::free),
         Export::of(domain::Panic, procedures::panic),
@@ -55,8 +62,25 @@ fn exports() -> [Export; 14] {
 pub struct Unresolved {
     name: String,
     kind: Kind,
-    /// What the spindle and the kernel take it for, where both know it.
-    signatures: Option<(String, &'static str)>,
+    found: Found,
+}
+
+/// What there is instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Found {
+    /// Nothing.
+    Nothing,
+    /// Nothing, but a spindle that seems to export it could be loaded.
+    Loadable(String),
+    /// Something of another type.
+    OtherType {
+        /// What the spindle takes it for.
+        wanted: String,
+        /// What it is.
+        there: String,
+        /// Whose it is.
+        owner: String,
+    },
 }
 
 impl fmt::Display for Unresolved {
@@ -65,15 +89,56 @@ impl fmt::Display for Unresolved {
             Kind::Procedure => "procedure",
             Kind::Event => "event",
         };
-        match &self.signatures {
-            None => write!(out, "no domain exports the {kind} {}", self.name),
-            Some((wanted, there)) => write!(
+        let name = &self.name;
+        match &self.found {
+            Found::Nothing => write!(out, "no domain exports the {kind} {name}"),
+            Found::Loadable(spindle) => {
+                write!(out, "no domain exports the {kind} {name}: `load {spindle}` first")
+            }
+            Found::OtherType { wanted, there, owner } => write!(
                 out,
-                "the {kind} {} has another type: the spindle wants `{wanted}`, the kernel has `{there}`",
-                self.name
+                "the {kind} {name} has another type: the spindle wants `{wanted}`, {owner} has `{there}`"
             ),
         }
     }
+}
+
+/// Something that an import may be bound to.
+struct Candidate {
+    hash: u64,
+    word: usize,
+    signature: String,
+    /// The domain that has it, if it is not the kernel.
+    owner: Option<u32>,
+}
+
+fn candidate(import: &Import, exports: &[Export]) -> Option<Candidate> {
+    match import.kind {
+        Kind::Procedure => {
+            let &Export { signature, hash, address, .. } =
+                exports.iter().find(|export| export.name == import.name)?;
+            Some(Candidate { hash, word: address, signature: signature.into(), owner: None })
+        }
+        Kind::Event => {
+            let event = events::by_name(&import.name)?;
+            let (hash, word, owner) = (event.hash(), event.number(), event.owner());
+            Some(Candidate { hash, word, signature: event.signature().into(), owner })
+        }
+    }
+}
+
+/// A spindle of the boot archive that seems to export an event: it speaks of it and does not import it.
+fn exporter_of(name: &str) -> Option<String> {
+    archive::files().find_map(|entry| {
+        let is_spindle = entry.filename().as_str().is_ok_and(|name| name.ends_with(".spindle"));
+        let file = entry.data();
+        if !is_spindle || !file.windows(name.len()).any(|bytes| bytes == name.as_bytes()) {
+            return None;
+        }
+        let object = Object::parse(file).ok()?;
+        let imports_it = object.imports().iter().any(|import| import.name == name);
+        (!imports_it).then(|| object.name().into())
+    })
 }
 
 /// Finds for each import what its slot must hold, in the order of the imports.
@@ -86,23 +151,24 @@ pub fn resolve(imports: &[Import]) -> Result<Vec<usize>, Vec<Unresolved>> {
     let mut words = Vec::with_capacity(imports.len());
     let mut unresolved = Vec::new();
     for import in imports {
-        let found = match import.kind {
-            Kind::Procedure => exports
-                .iter()
-                .find(|export| export.name == import.name)
-                .map(|export| (export.hash, export.signature, export.address)),
-            Kind::Event => events::number_of(&import.name)
-                .and_then(|number| Some((number, events::by_number(number)?)))
-                .map(|(number, event)| (event.hash(), event.signature(), number)),
+        let found = match candidate(import, &exports) {
+            Some(candidate) if candidate.hash == import.hash => {
+                words.push(candidate.word);
+                continue;
+            }
+            Some(candidate) => Found::OtherType {
+                wanted: import.signature.clone(),
+                there: candidate.signature,
+                owner: candidate.owner.map_or("the kernel".into(), |owner| {
+                    table::name_of(owner).unwrap_or_else(|| "a domain that is going".into())
+                }),
+            },
+            None if import.kind == Kind::Event => {
+                exporter_of(&import.name).map_or(Found::Nothing, Found::Loadable)
+            }
+            None => Found::Nothing,
         };
-        match found {
-            Some((hash, _, word)) if hash == import.hash => words.push(word),
-            found => unresolved.push(Unresolved {
-                name: import.name.clone(),
-                kind: import.kind,
-                signatures: found.map(|(_, there, _)| (import.signature.clone(), there)),
-            }),
-        }
+        unresolved.push(Unresolved { name: import.name.clone(), kind: import.kind, found });
     }
     if unresolved.is_empty() { Ok(words) } else { Err(unresolved) }
 }

@@ -24,12 +24,13 @@
 //! # Locks
 //!
 //! `CHANGES` (a sleeping lock) is held by whoever loads or retires, across start procedures and
-//! grace periods; `table`'s registry and a domain's list of sleepers are leaves. Neither is ever held in code that a spindle calls.
+//! grace periods; `table`'s registry and a domain's list of sleepers ([`naps`]) are leaves. Neither is ever held in code that a spindle calls.
 
 mod domain;
 mod exports;
 mod failure;
 mod load;
+mod naps;
 mod procedures;
 mod retire;
 mod table;

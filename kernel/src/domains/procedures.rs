@@ -5,9 +5,10 @@
 //! them. Words that stand for pointers come from the kit's own code, which no safe code can reach
 //! around; what can be checked of them is checked all the same.
 //!
-//! Those of the interface `Dispatcher` are in [`dispatch`].
+//! Those of the interface `Dispatcher` are in [`dispatch`], those of `Package` in [`package`].
 
 pub mod dispatch;
+pub mod package;
 
 use core::{
     alloc::Layout,
@@ -34,7 +35,12 @@ const LEAST_STACK: usize = 8 * 1024;
 /// A caller whose domain has failed meanwhile, on another core, goes no further.
 fn enter() -> Result<(), Error> {
     failure::cut_the_dead();
-    if words::stack_left() < LEAST_STACK { Err(Error::OutOfStack) } else { Ok(()) }
+    if has_stack() { Ok(()) } else { Err(Error::OutOfStack) }
+}
+
+#[inline]
+fn has_stack() -> bool {
+    words::stack_left() >= LEAST_STACK
 }
 
 /// Runs `body` for the domain that calls, if there is one and it has left stack for it.

@@ -3,10 +3,12 @@
 //! Retiring goes by steps, each of which makes the next one safe:
 //!
 //! 1. the domain is closed: no landing lets anybody in, and who sleeps for its code is woken;
-//! 2. its handlers leave every plan: no new raise finds them;
-//! 3. a grace period passes: no raise that could have found them is still going on, except asleep;
-//! 4. the last sleeper leaves: nothing of it is on any stack;
-//! 5. image and heap are unmapped on every core, and go back to the last frame.
+//! 2. its thread packages are ejected: their strands go on without it;
+//! 3. the events that it owns are withdrawn, and its handlers leave every plan: no new raise finds them;
+//! 4. a grace period passes: no raise that could have found them is still going on, except asleep; then its
+//!    events are forgotten;
+//! 5. the last sleeper leaves: nothing of it is on any stack;
+//! 6. image and heap are unmapped on every core, and go back to the last frame.
 
 use core::fmt;
 
@@ -16,8 +18,8 @@ use spin::Once;
 
 use super::{CHANGES, Domain, table};
 use crate::{
-    events,
-    strands::{self, Cpu, SpawnError, Strand, housekeeper},
+    events::{self, exported},
+    strands::{self, Cpu, SpawnError, Strand, housekeeper, packages},
 };
 
 /// How often to look whether sleepers have left, and after how long to say that they have not.
@@ -61,6 +63,11 @@ pub(super) fn retire(name: &str) {
     let Some(domain) = table::by_name(name) else { return };
     domain.state.close();
     domain.wake_all();
+    packages::retire(domain.id());
+    while let Err(error) = exported::withdraw(domain.id()) {
+        log::warn!("unloading {name} waits: its events: {error}");
+        sched::sleep_ns::<Cpu>(SLEEPERS_TELL_NS);
+    }
     for event in events::all() {
         // There may be no memory for the plan without them; there will be.
         while let Err(error) = event.remove_domain(domain.id()) {
@@ -69,6 +76,7 @@ pub(super) fn retire(name: &str) {
         }
     }
     housekeeper::wait_for_grace();
+    exported::forget(domain.id());
     wait_for_sleepers(&domain);
     table::remove(name);
     // Usually the last reference. If somebody is just listing domains, it is theirs, and the memory

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod dispatch;
+mod exported;
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -13,14 +13,59 @@ use dispatcher::{
 };
 use sched::Machine;
 
+use super::{EventRef, KernelEvent, exported::Exported};
 use crate::strands::{Cpu, Mutex};
 
 /// The events that somebody watches. Also what takes turns: whoever begins or ends holds it throughout.
-static WATCHED: Mutex<Vec<&'static AnyEvent>> = Mutex::new(Vec::new());
+static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
+
+/// An event that stays while it is watched.
+#[derive(Clone)]
+pub enum Watched {
+    /// One that stays for ever.
+    Static(&'static AnyEvent),
+    /// A spindle's.
+    Exported(Arc<Exported>),
+}
+
+impl Watched {
+    fn any(&self) -> &AnyEvent {
+        match self {
+            Self::Static(event) => event,
+            Self::Exported(event) => event.any(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Static(event) => event.name(),
+            Self::Exported(event) => event.name(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        ptr::eq(self.any(), other.any())
+    }
+}
+
+impl From<&'static AnyEvent> for Watched {
+    fn from(event: &'static AnyEvent) -> Self {
+        Self::Static(event)
+    }
+}
+
+impl From<&EventRef> for Watched {
+    fn from(event: &EventRef) -> Self {
+        match event {
+            EventRef::Own(event) => Self::Static(event.any()),
+            EventRef::Exported(event) => Self::Exported(event.clone()),
+        }
+    }
+}
 
 /// An event that is watched, until this is dropped.
 pub struct Watch {
-    event: &'static AnyEvent,
+    event: Watched,
     observation: Arc<Observation>,
     since_ns: u64,
 }
@@ -28,8 +73,8 @@ pub struct Watch {
 /// Why an event cannot be watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WatchError {
-    /// Somebody else does.
-    Busy(&'static str),
+    /// Somebody else does. Its text is to follow the event's name.
+    Busy,
     /// No memory for the counters.
     OutOfMemory,
     /// The event's reason.
@@ -39,8 +84,8 @@ pub enum WatchError {
 impl fmt::Display for WatchError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy(name) => {
-                write!(out, "{name} is watched already, and two would share their counts: let the other end")
+            Self::Busy => {
+                out.write_str("is watched already, and two would share their counts: let the other end")
             }
             Self::OutOfMemory => out.write_str("no memory for the counters: unload a spindle"),
             Self::Event(error) => error.fmt(out),
@@ -57,15 +102,16 @@ impl Watch {
     /// # Errors
     ///
     /// See [`WatchError`]; the event is as it was.
-    pub fn begin(event: &'static AnyEvent) -> Result<Self, WatchError> {
+    pub fn begin(event: impl Into<Watched>) -> Result<Self, WatchError> {
+        let event = event.into();
         let mut watched = WATCHED.lock();
-        if watched.iter().any(|other| ptr::eq(*other, event)) {
-            return Err(WatchError::Busy(event.name()));
+        if watched.iter().any(|other| other.is(&event)) {
+            return Err(WatchError::Busy);
         }
         watched.try_reserve(1).map_err(|_| WatchError::OutOfMemory)?;
         let cores = Cpu::scheduler().cores().map(|core| core.id() + 1).max().unwrap_or(1);
-        let observation = event.observe::<Cpu>(cores).map_err(WatchError::Event)?;
-        watched.push(event);
+        let observation = event.any().observe::<Cpu>(cores).map_err(WatchError::Event)?;
+        watched.push(event.clone());
         Ok(Self { event, observation, since_ns: Cpu::now_ns() })
     }
 
@@ -93,11 +139,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut watched = WATCHED.lock();
-        if let Err(error) = self.event.unobserve::<Cpu>() {
+        if let Err(error) = self.event.any().unobserve::<Cpu>() {
             // It goes on to count, in memory that stays; the next to watch it replaces that.
             ::log::error!("{} is watched still, and slower for it: {error}", self.event.name());
         }
-        watched.retain(|other| !ptr::eq(*other, self.event));
+        watched.retain(|other| !other.is(&self.event));
         watched.shrink_to_fit();
     }
 }

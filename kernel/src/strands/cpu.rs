@@ -1,12 +1,16 @@
 //! The machine, as the dispatcher and the scheduler want it.
 
 use dispatcher::{Border, Dispatcher, Processor, epoch::MOST_CORES, post::Agenda, retire::RetireList};
-use sched::{Builder, Machine, Scheduler};
+use sched::{
+    Builder, Machine, Scheduler,
+    package::{ExitReason, Next, Reason, Silent, Why},
+};
 use x86_64::instructions::interrupts;
 
-use super::{context, housekeeper, stacks, workers};
+use super::{Package, context, housekeeper, packages, stacks, workers};
 use crate::{
     cores::{self, words},
+    events::strands as events,
     memory::Stack,
 };
 
@@ -149,5 +153,25 @@ unsafe impl Machine for Cpu {
 
     fn summon_reaper() {
         housekeeper::summon();
+    }
+
+    fn raise_resume(package: &Package, core: usize) -> Result<Next, Silent> {
+        events::resume(package, core)
+    }
+
+    fn raise_checkpoint(package: &Package, core: usize, strand: u64, why: Why) -> Result<(), Silent> {
+        events::checkpoint(package, core, strand, why)
+    }
+
+    fn raise_block(package: &Package, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent> {
+        events::block(package, core, strand, reason)
+    }
+
+    fn raise_unblock(package: &Package, strand: u64) -> Result<(), Silent> {
+        events::unblock(package, strand)
+    }
+
+    fn package_ejected(package: &Package, reason: ExitReason) {
+        packages::ejected(package, reason);
     }
 }

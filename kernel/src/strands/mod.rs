@@ -3,6 +3,7 @@
 //! - [`cpu`]: [`Cpu`], the machine as `dispatcher` and `sched` want it; `context`: the switch itself.
 //! - [`mod@spawn`]: strands with guarded stacks; `stacks`: those that are kept for the next strand.
 //! - [`housekeeper`]: the strand that waits for grace periods, destroys, and reaps.
+//! - [`packages`]: thread packages, and whose their handlers are.
 //! - [`workers`]: the strands of each core that deliver what was posted for it.
 //!
 //! Each core calls [`run_core`] once it answers interrupts.
@@ -10,6 +11,9 @@
 mod context;
 mod cpu;
 pub mod housekeeper;
+pub mod packages;
+#[cfg(feature = "ktest")]
+mod packages_tests;
 #[cfg(feature = "ktest")]
 mod pool_tests;
 mod spawn;
@@ -31,6 +35,8 @@ pub use spawn::{STACK_SIZE, SpawnError, spawn, spawn_on, spawn_sized};
 
 /// A strand of this kernel.
 pub type Strand = sched::Strand<Cpu>;
+/// A thread package of this kernel.
+pub type Package = sched::package::Package<Cpu>;
 /// For waiting until a strand ends.
 pub type Handle = sched::Handle<Cpu>;
 /// A lock that its waiters sleep on.

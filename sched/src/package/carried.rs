@@ -175,7 +175,7 @@ impl fmt::Display for HandOffError {
 
 impl core::error::Error for HandOffError {}
 
-/// The running strand, of package `number`, becomes its package's to keep, and the strand `to` runs in its
+/// The running strand, of package `number`, which is the domain `owner`'s, becomes its package's to keep, and the strand `to` runs in its
 /// place; with zero, whom the package says when it is asked. Returns when the package runs this one again. The
 /// package is told nothing: it is the one that calls.
 ///
@@ -184,7 +184,7 @@ impl core::error::Error for HandOffError {}
 /// # Errors
 ///
 /// See [`HandOffError`]; nothing has changed then.
-pub fn hand_off<M: Machine>(number: u32, to: u64) -> Result<(), HandOffError> {
+pub fn hand_off<M: Machine>(owner: Option<u32>, number: u32, to: u64) -> Result<(), HandOffError> {
     M::masked(|| {
         // SAFETY: on this core, masked; used no more before the strand leaves.
         let local = unsafe { M::core().local() };
@@ -193,7 +193,7 @@ pub fn hand_off<M: Machine>(number: u32, to: u64) -> Result<(), HandOffError> {
         }
         let this = running::<M>();
         let package = &managed(this).package;
-        if package.number() != number {
+        if package.number() != number || package.domain().map(|domain| domain.id()) != owner {
             return Err(HandOffError::NotCarried);
         }
         if package.is_ejected() {

@@ -8,8 +8,14 @@ use super::{
     stage::Instrument,
 };
 
-/// The spindle that answers `Demo.Hello` and does nothing else.
-pub const SPINDLE: &str = "adder";
+/// Spindles that answer `Demo.Hello`, each measured as a case: one does nothing else, the other raises
+/// `Demo.Heard` on the way, which nothing but its intrinsic handler hears, and one an event of another spindle's,
+/// which is loaded first.
+const SPINDLES: [(&str, &[&str]); 3] = [
+    ("spindle", &["adder"]),
+    ("spindle that raises", &["echo"]),
+    ("spindle that uses another", &["server", "client"]),
+];
 
 /// Samples of each case.
 pub(super) const SAMPLES: usize = 101;
@@ -31,10 +37,12 @@ pub fn run<K: Instrument>(kernel: &'static K, tell: &mut dyn FnMut(&Samples)) ->
         drop(ready);
         kernel.settle();
     }
-    kernel.load(SPINDLE)?;
-    let samples = sample(kernel, "spindle", BATCH, &|times| kernel.raise_hello_times(times), false, SAMPLES);
-    kernel.unload(SPINDLE)?;
-    tell(&samples);
+    for (case, spindles) in SPINDLES {
+        spindles.iter().try_for_each(|spindle| kernel.load(spindle))?;
+        let samples = sample(kernel, case, BATCH, &|times| kernel.raise_hello_times(times), false, SAMPLES);
+        spindles.iter().rev().try_for_each(|spindle| kernel.unload(spindle))?;
+        tell(&samples);
+    }
     Ok(())
 }
 

@@ -70,6 +70,10 @@ pub fn build(workspace: &Workspace, folder: &Path) -> Result<Built> {
 /// Builds a spindle whose manifest is already read.
 pub fn build_manifest(workspace: &Workspace, spindle: &Manifest) -> Result<Built> {
     check::source(spindle)?;
+    // An interface that it shares with others, mostly. It ends up in the object as the spindle's own code does.
+    for neighbour in spindle.neighbourhood(workspace)? {
+        check::source(&neighbour)?;
+    }
     let glue = glue::write(workspace, spindle)?;
     let mut cargo = environment::cargo(workspace)?;
     cargo.args(["build", "--release", "--target", TARGET, shell::color(), "--manifest-path"]);

@@ -1,13 +1,14 @@
 //! What the builder demands of a spindle's source before it compiles it.
 //!
-//! Today: the crate's head forbids unsafe code, so that the compiler refuses it, and no build script runs. What the
-//! compiler does not see (macros of other crates, linker attributes) is not looked for yet: build spindles of authors
-//! that you trust.
+//! Today: the head of the crate, and of each crate that it depends on by a path, but the kit, forbids unsafe code, so
+//! that the compiler refuses it, and no build script of these runs. What the kit's macros expand to is the kit's, and
+//! passes. What the compiler does not see (macros of other crates, linker attributes), and crates from a registry, are
+//! not looked at yet: build spindles of authors that you trust.
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Refuses a spindle whose source could hold what safe code may not.
+/// Refuses a crate, a spindle's own or one that it depends on, whose source could hold what safe code may not.
 pub fn source(spindle: &Manifest) -> Result<()> {
     if spindle.has_build_script {
         return Err(Error::new(

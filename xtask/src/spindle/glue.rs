@@ -96,6 +96,7 @@ mod tests {
             root_file: PathBuf::from("/tmp/my spindles/greeter/src/lib.rs"),
             has_build_script: false,
             uses_sdk: true,
+            neighbours: Vec::new(),
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Manifest {
     pub has_build_script: bool,
     /// It depends on the crate `spindle`: without it nothing is a spindle.
     pub uses_sdk: bool,
+    /// The folders of the crates that it depends on by their paths.
+    pub neighbours: Vec<PathBuf>,
 }
 
 impl Manifest {
@@ -38,14 +40,7 @@ impl Manifest {
             )
         })?;
         let folder = file.parent().unwrap_or(&file);
-        let Some(manifest) =
-            libraries(workspace, &file)?.into_iter().find(|manifest| manifest.folder == folder)
-        else {
-            return Err(Error::new(
-                format!("{} describes no library crate", file.display()),
-                "a spindle is a library: give it a [package] and a src/lib.rs",
-            ));
-        };
+        let manifest = library(workspace, &file)?;
         if !manifest.uses_sdk {
             return Err(Error::new(
                 format!("{} is no spindle: it does not depend on the crate `spindle`", folder.display()),
@@ -54,6 +49,23 @@ impl Manifest {
         }
         check_name(&manifest.name)?;
         Ok(manifest)
+    }
+
+    /// The crates that it is compiled with and that stand in folders, as it does: those that it depends on by their
+    /// paths, and those that these depend on, but the kit, each once.
+    pub fn neighbourhood(&self, workspace: &Workspace) -> Result<Vec<Manifest>> {
+        let mut found: Vec<Manifest> = Vec::new();
+        let mut to_visit = self.neighbours.clone();
+        while let Some(folder) = to_visit.pop() {
+            let is_known = |manifest: &Manifest| manifest.folder == folder;
+            if folder == workspace.sdk() || is_known(self) || found.iter().any(is_known) {
+                continue;
+            }
+            let manifest = library(workspace, &folder.join("Cargo.toml"))?;
+            to_visit.extend(manifest.neighbours.iter().cloned());
+            found.push(manifest);
+        }
+        Ok(found)
     }
 
     /// Every spindle of the repository: those in `extensions/` and in `stress/`, sorted by folder.
@@ -76,6 +88,18 @@ impl Manifest {
         }
         Ok(spindles)
     }
+}
+
+/// The library that this Cargo.toml describes.
+fn library(workspace: &Workspace, file: &Path) -> Result<Manifest> {
+    let folder = file.parent().unwrap_or(file);
+    let found = libraries(workspace, file)?.into_iter().find(|manifest| manifest.folder == folder);
+    found.ok_or_else(|| {
+        Error::new(
+            format!("{} describes no library crate", file.display()),
+            "a spindle is a library, and so is what it depends on: give it a [package] and a src/lib.rs",
+        )
+    })
 }
 
 /// The packages that cargo knows of in the workspace of this Cargo.toml, those that are libraries.
@@ -104,6 +128,7 @@ fn package(package: &JsonValue) -> Option<Manifest> {
     let library = targets
         .iter()
         .find(|target| ["lib", "rlib", "proc-macro"].iter().any(|kind| is_kind(target, kind)))?;
+    let dependencies = list(package, "dependencies")?;
     Some(Manifest {
         name: text(package, "name")?.to_string(),
         version: text(package, "version")?.to_string(),
@@ -111,9 +136,13 @@ fn package(package: &JsonValue) -> Option<Manifest> {
         root_file: PathBuf::from(text(library, "src_path")?),
         has_build_script: targets.iter().any(|target| is_kind(target, "custom-build")),
         uses_sdk: !is_kind(library, "proc-macro")
-            && list(package, "dependencies")?
-                .iter()
-                .any(|dependency| text(dependency, "name") == Some("spindle")),
+            && dependencies.iter().any(|dependency| text(dependency, "name") == Some("spindle")),
+        // Those of tests are left out: they are in no object.
+        neighbours: dependencies
+            .iter()
+            .filter(|dependency| text(dependency, "kind") != Some("dev"))
+            .filter_map(|dependency| text(dependency, "path").map(PathBuf::from))
+            .collect(),
     })
 }
 
@@ -140,7 +169,8 @@ mod tests {
         {"name":"macros","version":"1.0.0","manifest_path":"/w/macros/Cargo.toml","dependencies":[{"name":"spindle"}],
          "targets":[{"kind":["proc-macro"],"src_path":"/w/macros/src/lib.rs"}]},
         {"name":"greeter","version":"0.1.0","manifest_path":"/w/greeter/Cargo.toml",
-         "dependencies":[{"name":"spindle"}],
+         "dependencies":[{"name":"spindle","kind":null,"path":"/w/spindle"},
+                         {"name":"help","kind":"dev","path":"/w/help"}],
          "targets":[{"kind":["custom-build"],"src_path":"/w/greeter/build.rs"},
                     {"kind":["lib"],"src_path":"/w/greeter/src/lib.rs"}]}]}"#;
 
@@ -152,6 +182,7 @@ mod tests {
         assert_eq!(greeter.folder, Path::new("/w/greeter"));
         assert_eq!(greeter.root_file, Path::new("/w/greeter/src/lib.rs"));
         assert!(greeter.has_build_script && greeter.uses_sdk);
+        assert_eq!(greeter.neighbours, [Path::new("/w/spindle")], "what tests need is in no object");
         assert!(!macros.has_build_script && !macros.uses_sdk, "macros of the SDK are no spindle");
     }
 

@@ -30,6 +30,7 @@ const LOOM: &[&[&str]] = &[
     &["--package", "dispatcher", "--test", "loom_post"],
     &["--package", "dispatcher", "--test", "loom_plans"],
     &["--package", "dispatcher", "--test", "loom_observe"],
+    &["--package", "sched", "--test", "loom_policy"],
     &["--package", "smp", "--lib"],
 ];
 

@@ -3,12 +3,13 @@
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use sched::Builder;
-use shell::{Call, Command, CommandError, Hint, Output, script};
+use sched::{Builder, CoreSet, Priority};
+use shell::{Call, Command, CommandError, Hint, Output, numbers::NumberSet, script};
 
+use super::strands::unknown_option;
 use crate::{
     console::{Kernel, Plain},
     println,
@@ -17,20 +18,27 @@ use crate::{
 
 /// The most that run at a time.
 const MOST_JOBS: usize = 16;
+/// The most strands of each.
+const MOST_STRANDS: usize = 100_000;
 /// How often `wait` looks.
 const LOOK_MS: u32 = 20;
 
 pub const BACKGROUND: Command<Kernel> = Command {
     name: "background",
     summary: "run a command beside others",
-    usage: "background COMMAND [WORD]...",
+    usage: "background [--count N] [--priority N] [--cores CORES] COMMAND [WORD]...",
     example: "background raise Demo.Hello 100 every 10",
-    help: "Runs the command on a strand of its own and returns at once. Each line that it shows begins with its \
-           number in brackets. `wait` waits until all have ended, and fails if one failed.",
+    help: "Runs the command on a strand of its own, which bears its name, and returns at once. Each line that it \
+           shows begins with its number in brackets. `wait` waits until all have ended, and fails if one failed.\n\
+           With --count it runs the same on N strands at once, with --priority on strands of another priority than \
+           16 (0 to 31, the greater the sooner; 30 is the housekeeper's, and above it nothing is freed), with \
+           --cores on strands that stay on these cores, such as 2 or 0,4-7. `work` is a command to try that with.",
     run,
-    complete: |hint| match hint.arguments.split_first() {
+    complete: |hint| match after_options(hint.arguments).split_first() {
         None => {
-            hint.commands.iter().filter(|command| is_allowed(command.name)).map(|it| it.name.into()).collect()
+            let options = ["--count", "--priority", "--cores"].map(String::from);
+            let allowed = hint.commands.iter().filter(|command| is_allowed(command.name));
+            allowed.map(|command| command.name.into()).chain(options).collect()
         }
         Some((name, arguments)) => {
             match hint.commands.find(name).filter(|command| is_allowed(command.name)) {
@@ -56,13 +64,22 @@ pub const WAIT: Command<Kernel> = Command {
 struct Job {
     number: u64,
     line: String,
-    state: Arc<AtomicU8>,
-    handle: Handle,
+    strands: Arc<Progress>,
+    handles: Vec<Handle>,
 }
 
-const RUNS: u8 = 0;
-const SUCCEEDED: u8 = 1;
-const FAILED: u8 = 2;
+/// How far its strands are.
+struct Progress {
+    left: AtomicUsize,
+    have_failed: AtomicBool,
+}
+
+#[derive(PartialEq, Eq)]
+enum State {
+    Runs,
+    Succeeded,
+    Failed,
+}
 
 static JOBS: Mutex<Vec<Job>> = Mutex::new(Vec::new());
 
@@ -70,10 +87,81 @@ static JOBS: Mutex<Vec<Job>> = Mutex::new(Vec::new());
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Job {
-    fn state(&self) -> u8 {
-        // Acquire: pairs with the Release at its end; what it did is done.
-        self.state.load(Ordering::Acquire)
+    fn state(&self) -> State {
+        // Acquire: pairs with the Release at each end; what they did is done.
+        match (self.strands.left.load(Ordering::Acquire), &self.strands.have_failed) {
+            (0, have_failed) if have_failed.load(Ordering::Relaxed) => State::Failed,
+            (0, _) => State::Succeeded,
+            _ => State::Runs,
+        }
     }
+}
+
+/// What its strands shall be like.
+struct Wishes {
+    count: usize,
+    priority: Priority,
+    cores: CoreSet,
+}
+
+impl Wishes {
+    fn read(call: &mut Call<Kernel>) -> Result<(Self, Vec<String>), CommandError> {
+        let mut wishes = Self { count: 1, priority: Priority::NORMAL, cores: CoreSet::ALL };
+        loop {
+            match call.arguments.optional_word() {
+                Some("--count") => wishes.count = count(call)?,
+                Some("--priority") => wishes.priority = priority(call)?,
+                Some("--cores") => wishes.cores = cores(call)?,
+                Some(option) if option.starts_with("--") => return Err(unknown_option(option)),
+                None => return Err(CommandError::usage("COMMAND is missing")),
+                Some(name) => {
+                    let words = [name].into_iter().chain(call.arguments.rest().iter().map(String::as_str));
+                    return Ok((wishes, words.map(String::from).collect()));
+                }
+            }
+        }
+    }
+}
+
+fn count(call: &mut Call<Kernel>) -> Result<usize, CommandError> {
+    let count = call.arguments.number("the number after --count")?;
+    match count {
+        1..=MOST_STRANDS => Ok(count),
+        _ => {
+            let reason = format!("the number after --count must be from 1 to {MOST_STRANDS}, not {count}");
+            Err(CommandError::usage(reason))
+        }
+    }
+}
+
+/// The next word as a priority.
+pub fn priority(call: &mut Call<Kernel>) -> Result<Priority, CommandError> {
+    let number: u64 = call.arguments.number("the priority")?;
+    let highest = Priority::COUNT as u64 - 1;
+    if number > highest {
+        let reason = format!("the priority must be from 0 to {highest}, the most urgent, not {number}");
+        return Err(CommandError::usage(reason));
+    }
+    Ok(Priority::new(number as u8))
+}
+
+/// The next word as a set of cores.
+pub fn cores(call: &mut Call<Kernel>) -> Result<CoreSet, CommandError> {
+    let word = call.arguments.word("CORES")?;
+    let set = word.parse::<NumberSet>().map_err(|error| {
+        CommandError::usage(format_args!("`{}` is no set of cores: {error}", word.escape_debug()))
+    })?;
+    Ok(CoreSet(set.0))
+}
+
+/// The words after the options.
+fn after_options(mut words: &[String]) -> &[String] {
+    while let [option, _, rest @ ..] = words
+        && option.starts_with("--")
+    {
+        words = rest;
+    }
+    words
 }
 
 /// One cannot wait for oneself.
@@ -82,8 +170,8 @@ fn is_allowed(name: &str) -> bool {
 }
 
 fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
-    let words = call.arguments.rest();
-    let Some(name) = words.first() else { return Err(CommandError::usage("COMMAND is missing")) };
+    let (wishes, words) = Wishes::read(call)?;
+    let name = words[0].as_str();
     if !is_allowed(name) {
         return Err(CommandError::usage(format_args!("`{name}` makes no sense in the background")));
     }
@@ -97,7 +185,7 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     let words: Vec<String> = words.iter().map(|word| script::quoted(word)).collect();
     let line = words.join(" ");
     let mut jobs = JOBS.lock();
-    jobs.retain(|job| job.state() != SUCCEEDED);
+    jobs.retain(|job| job.state() != State::Succeeded);
     if jobs.len() >= MOST_JOBS {
         let reason =
             format!("{MOST_JOBS} commands are in the background, which is the most: `wait` for them");
@@ -105,15 +193,43 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     }
     // Relaxed: a name.
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let state = Arc::new(AtomicU8::new(RUNS));
-    let (text, outcome) = (line.clone(), state.clone());
-    let body = move || {
-        let is_good = run_job(number, &text);
-        outcome.store(if is_good { SUCCEEDED } else { FAILED }, Ordering::Release);
-    };
-    let handle = strands::spawn(Builder::new("background"), body).map_err(CommandError::failed)?;
-    writeln!(call.out, "[{number}] {line}")?;
-    jobs.push(Job { number, line, state, handle });
+    let strands = Arc::new(Progress { left: AtomicUsize::new(0), have_failed: AtomicBool::new(false) });
+    let builder = Builder::new(name).priority(wishes.priority).affinity(wishes.cores);
+    let mut handles = Vec::new();
+    let mut result = Ok(());
+    while handles.len() < wishes.count && result.is_ok() {
+        let (text, progress) = (line.clone(), strands.clone());
+        let body = move || {
+            if !run_job(number, &text) {
+                progress.have_failed.store(true, Ordering::Relaxed);
+            }
+            // Release: see `Job::state`.
+            progress.left.fetch_sub(1, Ordering::Release);
+        };
+        // Before it runs, and so before it can end.
+        strands.left.fetch_add(1, Ordering::Relaxed);
+        match strands::spawn(builder.clone(), body) {
+            Ok(handle) => handles.push(handle),
+            Err(error) => {
+                strands.left.fetch_sub(1, Ordering::Relaxed);
+                result = Err(error);
+            }
+        }
+    }
+    let count = handles.len();
+    if count > 0 {
+        jobs.push(Job { number, line: line.clone(), strands, handles });
+    }
+    drop(jobs);
+    match result {
+        Ok(()) if count == 1 => writeln!(call.out, "[{number}] {line}")?,
+        Ok(()) => writeln!(call.out, "[{number}] {line}, on {count} strands")?,
+        Err(error) if count == 0 => return Err(CommandError::failed(error)),
+        Err(error) => {
+            let reason = format!("only {count} of {} strands run as [{number}]: {error}", wishes.count);
+            return Err(CommandError::failed(reason));
+        }
+    }
     Ok(())
 }
 
@@ -166,7 +282,7 @@ impl Output for Tagged {
 
 fn wait(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     call.arguments.end()?;
-    let is_running = || JOBS.lock().iter().any(|job| job.state() == RUNS);
+    let is_running = || JOBS.lock().iter().any(|job| job.state() == State::Runs);
     while is_running() {
         if call.out.wait(LOOK_MS) {
             return Err(CommandError::Stopped);
@@ -175,10 +291,10 @@ fn wait(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     let jobs = core::mem::take(&mut *JOBS.lock());
     let mut failed = Vec::new();
     for job in jobs {
-        if job.state() == FAILED {
+        if job.state() == State::Failed {
             failed.push(format!("[{}] `{}`", job.number, job.line));
         }
-        job.handle.join();
+        job.handles.into_iter().for_each(Handle::join);
     }
     match &failed[..] {
         [] => Ok(()),

@@ -16,10 +16,10 @@ use shell::{
     units::{Nanoseconds, Thousands},
 };
 
-use super::events::{complete_event, find, owner, plan};
+use super::events::{begin_watch, complete_event, find, owner, owner_of, plan};
 use crate::{
     console::Kernel,
-    events::{KernelEvent, watch::Watch},
+    events::{EventRef, KernelEvent},
 };
 
 pub const EVENT: Command<Kernel> = Command {
@@ -48,11 +48,11 @@ fn complete(hint: &Hint<Kernel>) -> Vec<String> {
 fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     let name = call.arguments.word("EVENT")?;
     match call.arguments.optional_word() {
-        None => show(find(name)?, call.out),
+        None => show(&*find(name)?, call.out),
         Some("watch") => {
             let seconds = seconds(call.arguments.optional_number("SECONDS")?.unwrap_or(1))?;
             call.arguments.end()?;
-            watch(find(name)?, seconds, call)
+            watch(&find(name)?, seconds, call)
         }
         Some(other) => {
             let other = other.escape_debug();
@@ -78,7 +78,10 @@ pub fn seconds(seconds: u32) -> Result<u32, CommandError> {
 pub fn show(event: &dyn KernelEvent, out: &mut dyn shell::Output) -> Result<(), CommandError> {
     let info = event.info();
     // As people write it: the compiler sets blanks before colons.
-    writeln!(out, "{}: {}", info.name, event.signature().replace(" : ", ": "))?;
+    writeln!(out, "{}: {}", event.name(), event.signature().replace(" : ", ": "))?;
+    if event.owner().is_some() {
+        writeln!(out, "exported by {}", owner_of(event.owner()))?;
+    }
     writeln!(out, "{}", summary(&info))?;
     if info.bindings.is_empty() {
         writeln!(out, "nobody handles it")?;
@@ -168,9 +171,9 @@ fn posts(counts: Counts) -> String {
 const PERSON_NS: u64 = 1_000_000_000;
 const NOBODY_NS: u64 = 10_000_000_000;
 
-fn watch(event: &'static dyn KernelEvent, seconds: u32, call: &mut Call<Kernel>) -> Result<(), CommandError> {
+fn watch(event: &EventRef, seconds: u32, call: &mut Call<Kernel>) -> Result<(), CommandError> {
     // Whatever fails below, dropping it ends the watch.
-    let watch = Watch::begin(event.any()).map_err(CommandError::failed)?;
+    let watch = begin_watch(event)?;
     let has_reader = call.out.has_reader();
     let ends = if has_reader { "; q or Ctrl-C ends it" } else { "" };
     writeln!(call.out, "watching {} for {seconds} s{ends}", event.name())?;

@@ -11,7 +11,10 @@ use shell::{
 use crate::{
     console::Kernel,
     domains,
-    events::{self, KernelEvent},
+    events::{
+        self, EventRef,
+        watch::{Watch, WatchError},
+    },
 };
 
 /// So many owners are named, before the rest is counted.
@@ -22,7 +25,7 @@ pub const EVENTS: Command<Kernel> = Command {
     summary: "show the events and who handles them",
     usage: "events",
     example: "events",
-    help: "Shows every event: its plan (what a raise runs: just the intrinsic handler, a single one, a few without \
+    help: "Shows every event: whose it is, its plan (what a raise runs: just the intrinsic handler, a single one, a few without \
            conditions, those under a key, or any mixture), whose result counts, how many handlers it has and \
            whose they are, and whether somebody watches it. `event NAME` tells more of one.",
     run: show,
@@ -33,6 +36,7 @@ fn show(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     call.arguments.end()?;
     let mut table = Table::new([
         Column::left("event"),
+        Column::left("of"),
         Column::left("plan"),
         Column::right("handlers"),
         Column::left("by"),
@@ -42,7 +46,8 @@ fn show(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     for event in events::all() {
         let info = event.info();
         table.row(&[
-            &info.name,
+            &event.name(),
+            &owner_of(event.owner()),
             &plan(info.kind),
             &info.bindings.len(),
             &owners(&info.bindings),
@@ -55,13 +60,22 @@ fn show(call: &mut Call<Kernel>) -> Result<(), CommandError> {
 }
 
 /// The event of that name.
-pub fn find(name: &str) -> Result<&'static dyn KernelEvent, CommandError> {
-    events::all().find(|event| event.name() == name).ok_or_else(|| CommandError::failed(unknown(name)))
+pub fn find(name: &str) -> Result<EventRef, CommandError> {
+    events::by_name(name).ok_or_else(|| CommandError::failed(unknown(name)))
+}
+
+/// Begins to watch it.
+pub fn begin_watch(event: &EventRef) -> Result<Watch, CommandError> {
+    Watch::begin(event).map_err(|error| match error {
+        WatchError::Busy => CommandError::failed(format_args!("{} {error}", event.name())),
+        _ => CommandError::failed(error),
+    })
 }
 
 /// That there is no event of that name, and which one may be meant.
 pub fn unknown(name: &str) -> String {
-    let near = suggestion(name, events::all().map(KernelEvent::name));
+    let all: Vec<EventRef> = events::all().collect();
+    let near = suggestion(name, all.iter().map(|event| event.name()));
     format!("no event '{}'{near} (`events` shows all)", name.escape_debug())
 }
 
@@ -83,12 +97,17 @@ pub fn plan(kind: PlanKind) -> &'static str {
     }
 }
 
-/// Whose a binding is.
-pub fn owner(binding: &BindingInfo) -> String {
-    match binding.domain {
+/// The name of a domain, or of the core.
+pub fn owner_of(domain: Option<u32>) -> String {
+    match domain {
         None => "the core".into(),
         Some(domain) => domains::name_of(domain).unwrap_or_else(|| "a domain that is going".into()),
     }
+}
+
+/// Whose a binding is.
+pub fn owner(binding: &BindingInfo) -> String {
+    owner_of(binding.domain)
 }
 
 /// Whose they are, each owner named once, in the order in which they run.

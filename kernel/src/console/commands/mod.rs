@@ -8,10 +8,14 @@ pub mod event;
 mod events;
 mod machine;
 mod memory;
+mod packages;
 mod raise;
 mod storm;
+mod strand;
 mod strands;
+mod top;
 mod trace;
+mod work;
 
 use shell::Commands;
 
@@ -23,12 +27,17 @@ pub fn all() -> Commands<Kernel> {
     commands
         .add(cores::CORES)
         .add(strands::STRANDS)
+        .add(strand::PRIORITY)
+        .add(strand::AFFINITY)
+        .add(top::TOP)
+        .add(packages::PACKAGES)
         .add(events::EVENTS)
         .add(event::EVENT)
         .add(trace::TRACE)
         .add(raise::RAISE)
         .add(background::BACKGROUND)
         .add(background::WAIT)
+        .add(work::WORK)
         .add(domains::DOMAINS)
         .add(domains::LOAD)
         .add(domains::UNLOAD)

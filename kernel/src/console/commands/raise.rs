@@ -68,7 +68,7 @@ fn raise(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     call.arguments.end()?;
     let Some((_, raise)) = events::by_hand().find(|(event, _)| *event == name) else {
         let known: Vec<&str> = events::by_hand().map(|(event, _)| event).collect();
-        let reason = match events::number_of(name) {
+        let reason = match events::by_name(name) {
             Some(_) => format!("{name} cannot be raised by hand"),
             None => unknown(name),
         };

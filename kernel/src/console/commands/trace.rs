@@ -11,7 +11,7 @@ use shell::{
 
 use super::{
     event::seconds,
-    events::{complete_event, find},
+    events::{begin_watch, complete_event, find},
 };
 use crate::{console::Kernel, events::watch::Watch};
 
@@ -72,7 +72,7 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
         return Err(CommandError::usage(reason));
     }
     // Whatever fails below, dropping it ends the watch.
-    let watch = Watch::begin(event.any()).map_err(CommandError::failed)?;
+    let watch = begin_watch(&event)?;
     let ends = if call.out.has_reader() { "; q or Ctrl-C ends it" } else { "" };
     match limit {
         Some(limit) => writeln!(call.out, "following {name} for {limit} s{ends}")?,

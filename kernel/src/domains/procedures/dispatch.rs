@@ -6,20 +6,25 @@
 use core::ptr;
 
 use dispatcher::{
-    BindingId, InstallError, Order, RaiseError, RawKey,
+    BindingId, Caller, InstallError, Order, RaiseError, RawKey,
     guard::RawGuard,
     handler::{Code, RawHandler},
     post::{MailboxError, OnFull, Place, Posting},
 };
 use spindle::{
     Error, Status,
-    installation::{Condition, FIRST, Installation, KEY, LAST, MOST_WAITING, NONE, PREDICATE},
+    installation::{Condition, Exportation, FIRST, Installation, KEY, LAST, MOST_WAITING, NONE, PREDICATE},
+    plain::Text,
 };
 
-use super::{answer, enter, failure, may_do_more_than_look};
+use super::{answer, enter, failure, has_stack, may_do_more_than_look};
 use crate::{
     domains::domain::{Domain, with_running},
-    events::{self, KernelEvent},
+    events::{
+        self, KernelEvent,
+        exported::{self, Declaration},
+    },
+    strands::Cpu,
 };
 
 pub extern "C" fn install(wanted: &Installation, result: *mut u64) -> Status {
@@ -30,14 +35,62 @@ pub extern "C" fn install(wanted: &Installation, result: *mut u64) -> Status {
         }
         let event = events::by_number(wanted.event).ok_or(Error::Unbound)?;
         let handler = handler(domain, wanted)?;
+        keys_fit(wanted, event.args_size())?;
         let installed = match binding(wanted.replaces) {
             // SAFETY: the number came with an import of the event's hash, so the types are the event's.
             None => unsafe { event.install(handler) },
             // SAFETY: as above.
             Some(old) => unsafe { event.replace(old, handler, domain.id()) },
         };
-        installed.map(BindingId::number).map_err(|error| refused(domain, event, error))
+        installed.map(BindingId::number).map_err(|error| refused(domain, &*event, error))
     })
+}
+
+/// Do its keys lie in the arguments?
+fn keys_fit(wanted: &Installation, args_size: usize) -> Result<(), Error> {
+    let guards = wanted.guards.get(..wanted.guard_count as usize).ok_or(Error::Limit)?;
+    let mut keys = guards.iter().filter(|guard| guard.kind == KEY);
+    let fits = |key: &Condition| key.place.saturating_add(key.width as usize) <= args_size;
+    if keys.all(fits) { Ok(()) } else { Err(Error::BadArgument) }
+}
+
+pub extern "C" fn export(
+    wanted: &Installation,
+    name: Text<'_>,
+    signature: Text<'_>,
+    event: &Exportation,
+) -> Status {
+    super::run(|domain| {
+        may_do_more_than_look()?;
+        if wanted.shape != Installation::LAYOUT || event.shape != Exportation::LAYOUT {
+            return Err(Error::BadArgument);
+        }
+        let is_open = match event.is_open {
+            0 => false,
+            1 => true,
+            _ => return Err(Error::BadArgument),
+        };
+        let declaration = Declaration {
+            name: name.as_str(),
+            signature: signature.as_str(),
+            hash: event.hash,
+            args_size: event.args_size as usize,
+            result_size: event.result_size as usize,
+            is_open,
+            copies: wanted.is_filter != 0 || wanted.capacity != 0,
+        };
+        let handler = handler(domain, wanted)?;
+        keys_fit(wanted, declaration.args_size)?;
+        // SAFETY: the kit made the handler, the sizes and the hash for one and the same type.
+        let entered = unsafe { exported::export(&declaration, handler, &domain.state) };
+        if entered == Err(Error::Exists) {
+            let owner = events::by_name(declaration.name).and_then(|event| event.owner());
+            let owner = owner.and_then(crate::domains::name_of).unwrap_or_else(|| "the kernel".into());
+            log::warn!("{} cannot export {}: {owner} does already", domain.name, declaration.name);
+        }
+        entered
+    })
+    .into()
 }
 
 /// What the wish comes to, if it can be had.
@@ -111,7 +164,7 @@ fn guard(domain: &Domain, wanted: &Condition) -> Result<RawGuard, Error> {
 }
 
 /// Code and closure, if they can be the domain's own.
-fn procedure(domain: &Domain, code: usize, closure: usize) -> Result<(Code, *const ()), Error> {
+pub(super) fn procedure(domain: &Domain, code: usize, closure: usize) -> Result<(Code, *const ()), Error> {
     if !domain.has(code) {
         return Err(Error::BadArgument);
     }
@@ -129,7 +182,7 @@ pub extern "C" fn remove(event: usize, binding: u64) -> Status {
         may_do_more_than_look()?;
         let event = events::by_number(event).ok_or(Error::Unbound)?;
         let removed = event.remove(BindingId::from_number(binding), domain.id());
-        removed.map_err(|error| refused(domain, event, error))
+        removed.map_err(|error| refused(domain, &*event, error))
     })
     .into()
 }
@@ -148,7 +201,7 @@ pub extern "C" fn remove_drained(event: usize, binding: u64) -> Status {
         // It has waited, and may have failed elsewhere meanwhile.
         failure::cut_the_dead();
         removed
-            .map_err(|error| with_running(|domain| refused(domain, event, error)).unwrap_or(Error::Context))
+            .map_err(|error| with_running(|domain| refused(domain, &*event, error)).unwrap_or(Error::Context))
     });
     removed.into()
 }
@@ -173,28 +226,55 @@ fn refused(domain: &Domain, event: &dyn KernelEvent, error: InstallError) -> Err
     }
 }
 
+/// Cost beyond the raise itself: about fifty instructions, for a caller of whom all is well and whose strand
+/// has but a few borders open.
 pub extern "C" fn raise(event: usize, args: usize, result: usize) -> Status {
-    if let Err(error) = enter() {
-        return Err(error).into();
-    }
-    let Some(event) = events::by_number(event) else {
-        return Status::UNBOUND;
+    // SAFETY: used until the call is answered.
+    let caller = unsafe { Caller::running::<Cpu>() };
+    let is_fine =
+        |caller: &Caller| caller.is_welcome() && !caller.is_bounded() && has_stack() && caller.may_raise();
+    let Some(caller) = caller.filter(is_fine) else {
+        return raise_with_care(event, args, result);
     };
-    if let Err(error) = may_do_more_than_look() {
+    let status = raise_for(event, args, result);
+    if caller.is_welcome() { status } else { unless_dead(status) }
+}
+
+/// What the raise came to, for one whose time may have run out meanwhile, or who may have failed elsewhere.
+#[cold]
+fn unless_dead(status: Status) -> Status {
+    failure::cut_the_dead();
+    status
+}
+
+/// [`raise`] for one who may have failed, whose time may be over, or who may be in no position to.
+#[cold]
+fn raise_with_care(event: usize, args: usize, result: usize) -> Status {
+    if let Err(error) = enter().and_then(|()| may_do_more_than_look()) {
         return Err(error).into();
     }
+    unless_dead(raise_for(event, args, result))
+}
+
+#[inline(always)]
+fn raise_for(event: usize, args: usize, result: usize) -> Status {
     let (args, result) = (ptr::with_exposed_provenance(args), ptr::with_exposed_provenance_mut(result));
-    // SAFETY: the kit passes the event's own types, as for `install`.
-    let raised = unsafe { event.raise(args, result) };
-    // Its time may have run out meanwhile, or it failed elsewhere.
-    failure::cut_the_dead();
-    raised.map_err(unanswered).into()
+    let raised = match events::own_by_number(event) {
+        // SAFETY: the kit passes the event's own types, as for `install`.
+        Some(event) => unsafe { event.raise(args, result) }.map_err(Some),
+        // SAFETY: as above.
+        None => unsafe { exported::raise(event, args, result) },
+    };
+    raised.map_err(|error| error.map_or(Error::Unbound, unanswered)).into()
 }
 
 pub extern "C" fn post(event: usize, args: usize) -> Status {
     super::run(|_| {
         may_do_more_than_look()?;
-        let event = events::by_number(event).ok_or(Error::Unbound)?;
+        let Some(event) = events::own_by_number(event) else {
+            // A spindle's event takes none.
+            return Err(if exported::by_number(event).is_some() { Error::NoQueue } else { Error::Unbound });
+        };
         // SAFETY: the kit passes the event's own arguments, as for `install`.
         unsafe { event.post(ptr::with_exposed_provenance(args)) }.map_err(unanswered)
     })

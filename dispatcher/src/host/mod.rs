@@ -20,27 +20,28 @@
 //! world.drain(); // the closure is gone
 //! ```
 
+mod processor;
+mod workers;
+
 use alloc::boxed::Box;
 use core::{
-    cell::{Cell, RefCell},
     marker::PhantomData,
-    ptr,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
-    thread, thread_local,
-    time::Duration,
+    sync::{Mutex, PoisonError},
+    thread,
     vec::Vec,
 };
 
 use crate::{
-    Border, Departure, Dispatcher, Epochs, Keeper, Processor, Progress,
-    epoch::MOST_CORES,
-    plan::LEAST_STACK,
-    post::{self, Agenda},
-    retire::RetireList,
+    Departure, Dispatcher, Epochs, Keeper, Progress, epoch::MOST_CORES, post::Agenda, retire::RetireList,
 };
+
+use processor::THREAD;
+pub use processor::{Host, Place, at, is_preemptible, let_pass, set_stack_left};
+use workers::Bell;
+pub use workers::{deliver_posts, ring, work_until};
 
 /// What is left of a stack unless a test says otherwise, in bytes.
 pub const STACK: usize = 1 << 20;
@@ -59,14 +60,6 @@ pub struct World {
     bells: [Bell; MOST_CORES],
 }
 
-/// What a core's worker sleeps by.
-struct Bell {
-    has_rung: Mutex<bool>,
-    changed: Condvar,
-    /// How often it was rung.
-    count: AtomicUsize,
-}
-
 /// All worlds, so that leak checkers find them.
 static WORLDS: Mutex<Vec<&'static World>> = Mutex::new(Vec::new());
 
@@ -81,45 +74,6 @@ pub struct HostCore {
 pub struct Attached {
     /// It names thread-local state.
     _thread: PhantomData<*mut ()>,
-}
-
-/// Something that a test wants to happen at a certain place, once.
-type Hook = RefCell<Option<Box<dyn FnOnce()>>>;
-
-struct Thread {
-    core: RefCell<Option<HostCore>>,
-    world: Cell<Option<&'static World>>,
-    hooks: [Hook; 3],
-    /// How many [`Processor::unpreempted`] are open.
-    unpreempted: Cell<usize>,
-    /// How much time was made to pass.
-    ahead_ns: Cell<u64>,
-}
-
-/// Places at which a test can put in something that happens there by bad luck.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// When the stack is measured.
-    StackLeft,
-    /// Before [`Processor::unpreempted`] begins.
-    Unpreempted,
-    /// When the housekeeper is summoned.
-    Summon,
-}
-
-thread_local! {
-    // Cells of their own: whoever raises reaches them by one instruction each.
-    static TOP: Cell<*mut Border> = const { Cell::new(ptr::null_mut()) };
-    static STACK_LEFT: Cell<usize> = const { Cell::new(STACK) };
-    static THREAD: Thread = const {
-        Thread {
-            core: RefCell::new(None),
-            world: Cell::new(None),
-            hooks: [const { RefCell::new(None) }; 3],
-            unpreempted: Cell::new(0),
-            ahead_ns: Cell::new(0),
-        }
-    };
 }
 
 impl World {
@@ -140,9 +94,7 @@ impl World {
             next_core: AtomicUsize::new(0),
             summons: AtomicUsize::new(0),
             agendas: [const { Agenda::new() }; MOST_CORES],
-            bells: [const {
-                Bell { has_rung: Mutex::new(false), changed: Condvar::new(), count: AtomicUsize::new(0) }
-            }; MOST_CORES],
+            bells: [const { Bell::new() }; MOST_CORES],
         }));
         *lock(&world.keeper) = Some(Keeper::new(&world.epochs, &world.retired));
         lock(&WORLDS).push(world);
@@ -189,7 +141,7 @@ impl World {
 
     /// How often a worker of core `core` was summoned.
     pub fn worker_summons(&self, core: usize) -> usize {
-        self.bells[core].count.load(Ordering::Relaxed)
+        self.bells[core].summons()
     }
 
     /// One step of the housekeeper, on the calling thread; nudges who lags, and delivers the caller's
@@ -295,51 +247,6 @@ pub fn poll() {
     });
 }
 
-/// Delivers what was posted for the calling thread's core until nothing waits any more: for tests and
-/// programs in which a strand does the worker's part itself. Says how many turns there were.
-pub fn deliver_posts() -> usize {
-    let core = Host::core_id();
-    let turns = core::iter::from_fn(|| post::take::<Host>(core));
-    turns.map(|turn| turn.deliver::<Host>(core)).count()
-}
-
-/// Makes the calling thread the one worker of its core, until `is_over`: delivers what is posted, and
-/// sleeps when there is nothing. Whoever ends it so must [`ring`] afterwards.
-///
-/// # Panics
-///
-/// If it sleeps for a minute while something waits: a summons was lost.
-pub fn work_until(is_over: impl Fn() -> bool) {
-    let core = Host::core_id();
-    let bell = &world().bells[core];
-    loop {
-        deliver_posts();
-        poll();
-        if !post::watch::<Host>(core) {
-            continue;
-        }
-        let mut has_rung = lock(&bell.has_rung);
-        while !*has_rung && !is_over() {
-            let waited = bell.changed.wait_timeout(has_rung, Duration::from_secs(60));
-            let (guard, time) = waited.unwrap_or_else(PoisonError::into_inner);
-            has_rung = guard;
-            assert!(!time.timed_out() || *has_rung || post::is_empty::<Host>(core), "a summons was lost");
-        }
-        *has_rung = false;
-        if is_over() {
-            return;
-        }
-    }
-}
-
-/// Wakes the worker of core `core` of the calling thread's machine, for no reason but to let it see
-/// whether it is over.
-pub fn ring(core: usize) {
-    let bell = &world().bells[core];
-    *lock(&bell.has_rung) = true;
-    bell.changed.notify_one();
-}
-
 fn world() -> &'static World {
     THREAD.with(|thread| thread.world.get()).expect("the thread has a core, or had one")
 }
@@ -379,134 +286,6 @@ fn run_on(core: HostCore, body: impl FnOnce()) -> HostCore {
     core
 }
 
-/// So much time passes at once, for this thread alone: for tests of time bounds.
-pub fn let_pass(time_ns: u64) {
-    THREAD.with(|thread| thread.ahead_ns.set(thread.ahead_ns.get() + time_ns));
-}
-
-/// Sets how much stack is left on this thread, in bytes.
-pub fn set_stack_left(bytes: usize) {
-    STACK_LEFT.set(bytes);
-}
-
-/// Lets `event` happen when this thread comes to `place` next.
-pub fn at(place: Place, event: impl FnOnce() + 'static) {
-    if place == Place::StackLeft {
-        // So that it is measured with care.
-        STACK_LEFT.set(0);
-    }
-    THREAD.with(|thread| *thread.hooks[place as usize].borrow_mut() = Some(Box::new(event)));
-}
-
-/// Could the calling thread lose its core now: is no [`Processor::unpreempted`] open?
-pub fn is_preemptible() -> bool {
-    THREAD.with(|thread| thread.unpreempted.get() == 0)
-}
-
-/// Little stack is left, or something is to happen when it is measured.
-#[cold]
-fn measure() -> bool {
-    if THREAD.with(|thread| thread.hooks[Place::StackLeft as usize].borrow().is_some()) {
-        STACK_LEFT.set(STACK);
-        strike(Place::StackLeft);
-    }
-    STACK_LEFT.get() >= LEAST_STACK
-}
-
-fn strike(place: Place) {
-    let event = THREAD.with(|thread| thread.hooks[place as usize].take());
-    if let Some(event) = event {
-        event();
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The processor that a thread is.
-pub struct Host;
-
-// SAFETY: `top` is a word of the thread, which is the strand; `leave` saves and restores it by way of
-// the dispatcher. The stack of a thread is larger than `STACK`. There are no interrupts but those that
-// the thread polls for, so masking them is to do nothing.
-unsafe impl Processor for Host {
-    #[inline(always)]
-    fn top() -> *mut Border {
-        TOP.get()
-    }
-
-    #[inline(always)]
-    fn set_top(border: *mut Border) {
-        TOP.with(|top| top.set(border));
-    }
-
-    #[inline(always)]
-    fn has_room(_border: &Border) -> bool {
-        if STACK_LEFT.get() >= LEAST_STACK {
-            return true;
-        }
-        measure()
-    }
-
-    fn core_id() -> usize {
-        with_core(|core| core.id)
-    }
-
-    fn masked<T>(body: impl FnOnce() -> T) -> T {
-        body()
-    }
-
-    fn unpreempted<T>(body: impl FnOnce() -> T) -> T {
-        strike(Place::Unpreempted);
-        THREAD.with(|thread| thread.unpreempted.set(thread.unpreempted.get() + 1));
-        let result = body();
-        THREAD.with(|thread| thread.unpreempted.set(thread.unpreempted.get() - 1));
-        result
-    }
-
-    fn repin() {
-        let repinned = with_core(|core| core.dispatcher.nudged::<Self>());
-        if repinned {
-            with_core(|core| core.world.nudges.fetch_and(!(1 << core.id), Ordering::AcqRel));
-        }
-    }
-
-    fn retired() -> &'static RetireList {
-        &world().retired
-    }
-
-    fn summon_keeper() {
-        strike(Place::Summon);
-        world().summons.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn agenda(core: usize) -> Option<&'static Agenda> {
-        let world = world();
-        world.agendas[..world.next_core.load(Ordering::Relaxed).min(MOST_CORES)].get(core)
-    }
-
-    fn summon_worker(core: usize) {
-        world().bells[core].count.fetch_add(1, Ordering::Relaxed);
-        ring(core);
-    }
-
-    fn wait_until(is_done: &dyn Fn() -> bool) {
-        let world = THREAD.with(|thread| thread.world.get()).expect("the thread has a core");
-        while !is_done() {
-            // The strand sleeps, in whatever it is inside, and the housekeeper takes a step meanwhile.
-            block(|| {
-                world.keep();
-            });
-            thread::yield_now();
-        }
-    }
-
-    fn now_ns() -> u64 {
-        static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        let real_ns = BEGAN.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64;
-        real_ns + THREAD.with(|thread| thread.ahead_ns.get())
-    }
-
-    fn keep_ticking() {}
 }

@@ -1,0 +1,51 @@
+//! The atomics and cells of this crate: those of `core`, or loom's, which look at every access.
+
+#[cfg(not(loom))]
+pub(crate) use self::native::{AtomicBool, Ordering, UnsafeCell};
+#[cfg(loom)]
+pub(crate) use loom::{
+    cell::UnsafeCell,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+#[cfg(not(loom))]
+mod native {
+    pub(crate) use core::sync::atomic::{AtomicBool, Ordering};
+
+    /// A cell with loom's interface.
+    #[derive(Debug)]
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, body: impl FnOnce(*const T) -> R) -> R {
+            body(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, body: impl FnOnce(*mut T) -> R) -> R {
+            body(self.0.get())
+        }
+
+        pub(crate) fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
+    }
+}
+
+/// A constructor: `const`, but for loom, whose atomics are made while a model runs.
+macro_rules! constructor {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($argument:ident: $type:ty),*) -> Self $body:block) => {
+        $(#[$meta])*
+        #[cfg(not(loom))]
+        $vis const fn $name($($argument: $type),*) -> Self $body
+        $(#[$meta])*
+        #[cfg(loom)]
+        $vis fn $name($($argument: $type),*) -> Self $body
+    };
+}
+pub(crate) use constructor;
