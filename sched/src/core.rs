@@ -254,16 +254,16 @@ impl<M: Machine> Core<M> {
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
         let limit = local.limit.filter(|_| local.carrier.is_some());
-        // The less urgent wait without a tick until the running strand does, too.
-        let least = if is_idle { Priority::new(0) } else { local.ranking().priority() };
-        let is_wanted =
-            self.ticking.decide(|| self.queue.lock().highest().is_some_and(|highest| highest >= least));
+        // The less urgent wait without a tick until the running strand does, too. The idle strand has no
+        // slice: it looks at the queue by itself.
+        let least = local.ranking().priority();
+        let is_wanted = self
+            .ticking
+            .decide(|| !is_idle && self.queue.lock().highest().is_some_and(|highest| highest >= least));
         let sleeper = self.timers.lock().next();
-        // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
-        // the core and could not is asked again a little later, not in an endless row of interrupts.
+        // A strand that should have lost the core and could not is asked again a little later, not in an endless row of interrupts.
         let is_due = self.is_due.load(Ordering::Relaxed);
-        let slice = (is_wanted && !is_idle)
-            .then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
+        let slice = is_wanted.then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
         let tick = (must_repin || is_bounded).then(|| M::now_ns() + TICK_NS);
         // As with the slice: who cannot lose the core now is asked again a little later.
         let limit = limit.map(|limit| if is_due { limit.max(M::now_ns() + RETRY_NS) } else { limit });

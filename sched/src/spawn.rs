@@ -225,7 +225,7 @@ impl Builder {
 extern "C" fn main<M: Machine>() -> ! {
     finish::<M>();
     if must_leave_again::<M>() {
-        leave::<M>(Leaving::Preempted);
+        leave::<M>(Leaving::Yielding);
     }
     M::unmask();
     {

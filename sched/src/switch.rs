@@ -68,7 +68,10 @@ pub(crate) enum Leaving {
 pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let mut leaving = leaving;
     while !leave_once::<M>(leaving) && must_leave_again::<M>() {
-        leaving = Leaving::Preempted;
+        if leaving != Leaving::Preempted {
+            // It is no interrupt that makes it leave, whatever it is in the middle of.
+            leaving = Leaving::Yielding;
+        }
     }
 }
 
@@ -308,7 +311,7 @@ fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<S
     unsafe { M::switch(save, load) };
     finish::<M>();
     if must_leave_again::<M>() {
-        leave::<M>(Leaving::Preempted);
+        leave::<M>(Leaving::Yielding);
     }
 }
 
