@@ -51,7 +51,8 @@ pub fn run(filter: &str) -> ! {
     for test in tests {
         let name = short(test.name);
         HAS_FAILED.store(false, Ordering::Relaxed);
-        let (before, pool) = (Level::settled(), strands::participants().0);
+        let directory = || Cpu::scheduler().directory().bytes();
+        let (before, pool) = (Level::settled(), (strands::participants().0, directory()));
         let (runner, body) = (sched::current::<Cpu>(), test.run);
         let begin_and_run = move || {
             // Once it waits for the test it takes and frees no memory any more, so that the test can count.
@@ -61,8 +62,8 @@ pub fn run(filter: &str) -> ! {
         };
         guarded(Builder::new("test"), begin_and_run).join();
         let mut after = Level::settled();
-        if strands::participants().0 != pool {
-            // The pool keeps what it grew by, on purpose, so memory cannot be compared.
+        if (strands::participants().0, directory()) != pool {
+            // The pool and the directory keep what they grew by, on purpose, so memory cannot be compared.
             after = Level { free_frames: before.free_frames, heap_bytes: before.heap_bytes, ..after };
         }
         // What a test held when it was cut is lost, so only one that went well can be asked for it.

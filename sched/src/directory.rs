@@ -8,8 +8,9 @@
 //! on many cores at once takes slots from a list for each core. What is put back returns to the list from
 //! which it came, whoever puts it back.
 //!
-//! Memory: slots come in chunks, when they are needed, which are never given back: 24 bytes for each of the
-//! most strands that were ever listed at a time, rounded up to [`SLOTS_IN_CHUNK`] for each core.
+//! Memory: slots come in chunks, a first one for each core and more when they are needed, which are never given
+//! back: 24 bytes for each of the most strands that were ever listed at a time, rounded up to
+//! [`SLOTS_IN_CHUNK`] for each core.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::{
@@ -107,6 +108,15 @@ impl<M: Machine> Directory<M> {
         Some(first)
     }
 
+    /// Makes the first slots of core `home`, so that what is in use later does not depend on who makes strands
+    /// where. Without memory, they are made when they are needed.
+    pub(crate) fn prepare(&self, home: usize) {
+        if let Some(index) = self.grow(home) {
+            let slot = self.slot(index).expect("it was just made");
+            self.free[home].0.push(index, slot);
+        }
+    }
+
     /// Lists a strand, and returns the handle that leads to it from now on; the one that it has, if it is
     /// listed. Its owner strikes it off, or the reaper does. `None` if there is no memory for a slot, or if
     /// [`MOST_LISTED`] are listed.
@@ -132,7 +142,8 @@ impl<M: Machine> Directory<M> {
         let (index, generation) = split(handle);
         let slot = self.slot(index)?;
         let strand = M::masked(|| slot.empty(generation))?;
-        strand.handle.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire of `Strand::handle`.
+        strand.handle.store(0, Ordering::Release);
         // A list of one.
         self.free[slot.home()].0.push(index, slot);
         Some(strand)

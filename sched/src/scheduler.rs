@@ -55,6 +55,7 @@ impl<M: Machine> Scheduler<M> {
     /// Gives core `id` its part, which lasts as long as the kernel. Once for each core, before it
     /// runs strands; by the core itself or on its behalf.
     pub fn add_core(&self, id: usize, dispatcher: Dispatcher, idle: Arc<Strand<M>>) {
+        self.directory.prepare(id);
         let core = Box::into_raw(Box::new(Core::new(id, dispatcher, idle)));
         // Release: pairs with the Acquire of `core`.
         self.cores[id].store(core, Ordering::Release);

@@ -102,8 +102,8 @@ impl<T> Slot<T> {
             return None;
         }
         let item = self.item.swap(ptr::null_mut(), Ordering::Relaxed);
-        // Nobody waits for this store's order: the next to use the slot has it from the list.
-        self.word.store(after(generation) << 1, Ordering::Release);
+        // Relaxed: the next to use the slot has it from the list, which brings this.
+        self.word.store(after(generation) << 1, Ordering::Relaxed);
         // SAFETY: the reference that `fill` put in; under the lock, so it is taken out once.
         Some(unsafe { Arc::from_raw(item) })
     }
@@ -144,6 +144,8 @@ impl FreeList {
 
     /// Takes a slot; `slot` finds them by their numbers.
     pub(crate) fn pop<'a, T: 'a>(&self, slot: impl Fn(u32) -> &'a Slot<T>) -> Option<u32> {
+        // Acquire, here and where the exchange fails: pairs with the Release of `push`, and of those before,
+        // whose order every exchange passes on.
         let mut head = self.0.load(Ordering::Acquire);
         loop {
             let first = Self::number(head).checked_sub(1)?;
@@ -151,8 +153,8 @@ impl FreeList {
             // the head has changed.
             let next = slot(first).next.load(Ordering::Relaxed);
             let new = Self::changed(head, next);
-            // Release as well: a slot that was put on the list earlier is taken by way of this store.
-            match self.0.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
+            // Relaxed: what it finds is what was loaded, count and all.
+            match self.0.compare_exchange_weak(head, new, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Some(first),
                 Err(now) => head = now,
             }

@@ -2,6 +2,7 @@
 
 use alloc::{boxed::Box, sync::Arc};
 use core::{
+    any::Any,
     fmt,
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
@@ -65,6 +66,7 @@ pub struct Builder {
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
     is_named: bool,
+    attachment: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Builder {
@@ -77,6 +79,7 @@ impl Builder {
             affinity: CoreSet::ALL,
             domain: None,
             is_named: false,
+            attachment: None,
         }
     }
 
@@ -113,6 +116,12 @@ impl Builder {
     #[must_use]
     pub fn named(self) -> Self {
         Self { is_named: true, ..self }
+    }
+
+    /// `attachment` is kept with the strand, for whoever knows what it is.
+    #[must_use]
+    pub fn attach(self, attachment: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { attachment: Some(attachment), ..self }
     }
 
     /// Makes the strand and lets it run.
@@ -201,6 +210,7 @@ impl Builder {
             name: self.name,
             attributes: Attributes::new(self.priority, self.affinity),
             domain: self.domain,
+            attachment: self.attachment,
             state: AtomicU8::new(State::Runnable as u8),
             token: Token::new(),
             spot: Spot::new(core),
@@ -301,7 +311,7 @@ impl<M: Machine> Handle<M> {
 /// called, for nothing is destroyed here. Interrupts masked.
 pub(crate) fn end<M: Machine>(strand: Arc<Strand<M>>) {
     strand.set_state(State::Ended);
-    let is_plain = strand.domain.is_none() && strand.handle().is_none();
+    let is_plain = strand.domain.is_none() && strand.attachment.is_none() && strand.handle().is_none();
     let stack = strand.stack.lock().take();
     let refused = if is_plain { stack.and_then(M::keep_stack) } else { stack };
     if is_plain && refused.is_none() {

@@ -2,6 +2,7 @@
 
 use alloc::{boxed::Box, sync::Arc};
 use core::{
+    any::Any,
     cell::UnsafeCell,
     fmt,
     panic::Location,
@@ -68,6 +69,8 @@ pub struct Strand<M: Machine> {
     pub(crate) name: Name,
     pub(crate) attributes: Attributes,
     pub(crate) domain: Option<Arc<DomainState>>,
+    /// What its maker keeps with it.
+    pub(crate) attachment: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) state: AtomicU8,
     pub(crate) token: Token,
     pub(crate) spot: Spot,
@@ -149,8 +152,8 @@ impl<M: Machine> Strand<M> {
 
     /// The word that leads to it in the [`Directory`](crate::Directory), while it is listed.
     pub fn handle(&self) -> Option<u64> {
-        // Relaxed: whoever lists the strand, or is told that it has ended, does not learn it from here.
-        Some(self.handle.load(Ordering::Relaxed)).filter(|handle| *handle != 0)
+        // Acquire: pairs with the Release in `strike`, so that whoever finds it struck off sees what it did.
+        Some(self.handle.load(Ordering::Acquire)).filter(|handle| *handle != 0)
     }
 
     /// Its name, for people.
@@ -181,6 +184,11 @@ impl<M: Machine> Strand<M> {
     /// The domain that it belongs to; none for the core's own.
     pub fn domain(&self) -> Option<&Arc<DomainState>> {
         self.domain.as_ref()
+    }
+
+    /// What its maker has [attached](crate::Builder::attach) to it. Lives as long as the strand.
+    pub fn attachment(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.attachment.as_deref()
     }
 
     /// The core on which it runs, for which it waits, or on which it ran last.

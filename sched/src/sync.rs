@@ -10,6 +10,7 @@ use crate::{
     change,
     machine::Machine,
     strand::{Priority, Strand},
+    terminate,
     wait::{block, block_until, make_runnable},
 };
 
@@ -88,7 +89,7 @@ unsafe impl<M: Machine + 'static> Strands for StrandsOf<M> {
     }
 
     fn is_terminated() -> bool {
-        false
+        terminate::is_terminated::<M>()
     }
 
     #[inline(always)]

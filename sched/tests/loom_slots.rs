@@ -135,6 +135,28 @@ fn a_new_name_leads_to_all_of_its_strand() {
     });
 }
 
+/// As above, and the one who looks it up second has it from nobody but the one who did so first.
+#[test]
+fn readers_pass_on_what_they_found() {
+    loom::model(|| {
+        let room = Room::new(1);
+        let name = (0, 1);
+        let readers = [(); 2].map(|()| {
+            let room = room.clone();
+            thread::spawn(move || {
+                if let Some(item) = room.get(name) {
+                    assert_eq!(item.number(), 1);
+                }
+            })
+        });
+        assert_eq!(room.enter(1), Some(name));
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        assert!(room.strike(name));
+    });
+}
+
 /// Of two who strike a strand off, one does.
 #[test]
 fn it_is_struck_off_once() {
@@ -175,5 +197,25 @@ fn nobody_shares_a_slot() {
         };
         visit(&room, 2);
         other.join().unwrap();
+    });
+}
+
+/// A slot is taken and put back, and the one behind it taken, while somebody is about to take the first.
+#[test]
+fn a_list_that_looks_the_same_is_not_taken_for_the_same() {
+    loom::model(|| {
+        let room = Room::new(3);
+        let other = {
+            let room = room.clone();
+            thread::spawn(move || room.enter(1).expect("three slots are enough for three"))
+        };
+        let (one, two) = (room.enter(2).unwrap(), room.enter(3).unwrap());
+        assert!(room.strike(one));
+        let held = [other.join().unwrap(), two, room.enter(4).unwrap()];
+        assert!(room.free.pop(|index| &room.slots[index as usize]).is_none());
+        assert_ne!(held[0].0, held[1].0);
+        assert_ne!(held[1].0, held[2].0);
+        assert_ne!(held[2].0, held[0].0);
+        assert!(held.into_iter().all(|name| room.strike(name)));
     });
 }

@@ -42,10 +42,12 @@ pub enum Error {
     NoQueue = 16,
     /// There is an event of that name already; the kernel's log says whose.
     Exists = 17,
+    /// The strand was asked to end, or its own domain is being retired: return.
+    Terminated = 18,
 }
 
 impl Error {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Unbound,
         Self::OutOfMemory,
         Self::BadArgument,
@@ -63,6 +65,7 @@ impl Error {
         Self::Posted,
         Self::NoQueue,
         Self::Exists,
+        Self::Terminated,
     ];
 }
 
@@ -86,6 +89,7 @@ impl fmt::Display for Error {
             Self::Posted => "its handlers are asynchronous: they will run, and answer nobody",
             Self::NoQueue => "the event takes no asynchronous raises: raise it and wait",
             Self::Exists => "there is an event of that name already: the kernel's log says whose",
+            Self::Terminated => "the strand was asked to end: return",
         })
     }
 }

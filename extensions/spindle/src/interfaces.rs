@@ -30,22 +30,39 @@ pub mod processor {
     }
 }
 
-/// The strand that runs the caller: its own, or that of whoever raised.
+/// Raw forms of what [`strand`](crate::strand) does. Words stand for code and for closures, so nobody else can
+/// call these.
 pub mod strand {
-    crate::interface::interface! { "Strand":
-        /// Sleeps for so many nanoseconds, at least. Others run on this core meanwhile.
-        ///
-        /// # Errors
-        ///
-        /// [`Error::Context`](crate::Error::Context) where the strand must not sleep.
-        Sleep => sleep(nanoseconds: u64);
-        /// Lets others run on this core first.
-        ///
-        /// # Errors
-        ///
-        /// [`Error::Context`](crate::Error::Context) where the strand must not give way.
-        Yield => yield_now();
+    mod raw {
+        use crate::{plain::Text, strand::Spawning};
+
+        crate::interface::interface! { "Strand":
+            /// Sleeps for so many nanoseconds, at least.
+            Sleep => sleep(nanoseconds: u64);
+            /// Lets others run on this core first.
+            Yield => yield_now();
+            /// Makes a strand, and returns its name.
+            Spawn => spawn(wanted: &Spawning, name: Text<'_>) -> u64;
+            /// Waits until no code runs on the strand of that name any more.
+            Join => join(strand: u64);
+            /// Asks the strand of that name to end.
+            Terminate => terminate(strand: u64);
+            /// Should the running strand end?
+            IsTerminated => is_terminated() -> bool;
+            /// The name of the running strand.
+            Current => current() -> u64;
+            /// Waits until the running strand is unblocked.
+            Block => block();
+            /// Waits until the running strand is unblocked, or until then.
+            BlockUntil => block_until(deadline_ns: u64);
+            /// Lets the strand of that name go on.
+            Unblock => unblock(strand: u64);
+        }
     }
+    pub use raw::{Block, BlockUntil, Current, IsTerminated, Join, Sleep, Spawn, Terminate, Unblock, Yield};
+    pub(crate) use raw::{
+        block, block_until, current, is_terminated, join, sleep, spawn, terminate, unblock, yield_now,
+    };
 }
 
 /// Events to play with.

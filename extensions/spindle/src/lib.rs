@@ -27,6 +27,8 @@
 //!   the arguments for those after it. [`remove_drained`] waits until nobody runs it any more. A handler can
 //!   be asynchronous ([`Handler::posted`]), and so can a raise ([`post`]).
 //! - Events of its own: [`export`] makes one, by which other spindles use this one.
+//! - Strands of its own: [`strand::spawn`] makes one that runs a closure, and [`strand::JoinHandle::join`] waits
+//!   for what that returns.
 //! - [`package`]: thread packages, schedulers that are spindles.
 //! - [`Error`]: what can come back from another domain.
 //! - For the kernel and for those who declare interfaces: [`mod@plain`] (what may cross a border),
@@ -48,7 +50,6 @@ mod closure;
 pub mod console;
 mod error;
 pub mod event;
-mod handle;
 mod handler;
 pub mod installation;
 pub mod interface;
@@ -56,14 +57,15 @@ pub mod interfaces;
 pub mod package;
 pub mod plain;
 pub mod rt;
+pub mod strand;
 
 pub use crate::{
     error::{Error, Status},
     event::{Event, post, raise},
-    handle::Strand,
     handler::{
         Binding, Field, Handler, OnFull, Order, Place, Posting, export, filter, handler, install, remove,
         remove_drained,
     },
-    interfaces::{clock, demo, processor, strand},
+    interfaces::{clock, demo, processor},
+    strand::Strand,
 };

@@ -76,9 +76,9 @@ use alloc::sync::Arc;
 use crate::{
     Error,
     closure::{Captures, Words},
-    handle::Strand,
     interfaces::package as raw,
     plain::{Plain, Text},
+    strand::Strand,
 };
 
 /// How long each call of a package's method may take, in nanoseconds.
@@ -161,10 +161,8 @@ impl Registration {
     pub const LAYOUT: u64 = <Self as Plain>::SHAPE;
 }
 
-impl Strand {
-    /// Nobody: the kernel's own answer, where no package has answered.
-    pub const GLOBAL: Self = Self::of(u64::MAX);
-}
+/// Nobody: the kernel's own answer, where no package has answered.
+pub const GLOBAL: Strand = Strand::from_word(u64::MAX);
 
 /// Whom a virtual processor shall run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -279,7 +277,7 @@ impl Package {
     /// [`Error::BadArgument`] if `next` cannot be run; [`Error::Closed`] if the package was ejected. Nothing
     /// has changed then.
     pub fn hand_off(self, next: Strand) -> Result<(), Error> {
-        raw::hand_off(self.0, next.word())
+        raw::hand_off(self.0, next.to_word())
     }
 
     /// Gives the package up: its strands go on as the global scheduler's.

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dispatcher::DomainState;
 
-use super::naps::Naps;
+use super::{naps::Naps, strands::Ledger};
 use crate::{
     memory::{DomainHeap, Image, domain_heap},
     strands::Cpu,
@@ -23,6 +23,8 @@ pub struct Domain {
     pub(super) version: String,
     /// The dispatcher's view: whether it may be entered, and who sleeps in it.
     pub(super) state: Arc<DomainState>,
+    /// Its strands.
+    pub(super) strands: Arc<Ledger>,
     pub(super) image: Image,
     pub(super) heap: DomainHeap,
     pub(super) imports: usize,
@@ -36,10 +38,12 @@ pub struct Domain {
 
 impl Domain {
     pub(super) fn new(name: &str, version: &str, id: u32, image: Image, imports: usize) -> Self {
+        let state = Arc::new(DomainState::new(id));
         Self {
             name: name.into(),
             version: version.into(),
-            state: Arc::new(DomainState::new(id)),
+            strands: Ledger::new(state.clone()),
+            state,
             image,
             heap: domain_heap(HEAP_QUOTA),
             imports,
@@ -82,6 +86,11 @@ impl Domain {
     /// Strands that sleep in its handlers.
     pub fn sleepers(&self) -> usize {
         self.state.sleepers()
+    }
+
+    /// Strands of its own.
+    pub fn strands(&self) -> usize {
+        self.strands.count()
     }
 
     /// Can it be entered, or is it on its way out?

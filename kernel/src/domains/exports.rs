@@ -32,7 +32,7 @@ impl Export {
 }
 
 /// The kernel's side of each interface. The types are checked against the declarations right here.
-fn exports() -> [Export; 20] {
+fn exports() -> [Export; 28] {
     [
         Export::of(text::Write, procedures::write),
         Export::of(clock::Now, procedures::now),
@@ -40,6 +40,14 @@ fn exports() -> [Export; 20] {
         Export::of(processor::Cores, procedures::cores),
         Export::of(strand::Sleep, procedures::sleep),
         Export::of(strand::Yield, procedures::yield_now),
+        Export::of(strand::Spawn, procedures::strands::spawn),
+        Export::of(strand::Join, procedures::strands::join),
+        Export::of(strand::Terminate, procedures::strands::terminate),
+        Export::of(strand::IsTerminated, procedures::strands::is_terminated),
+        Export::of(strand::Current, procedures::strands::current),
+        Export::of(strand::Block, procedures::strands::block),
+        Export::of(strand::BlockUntil, procedures::strands::block_until),
+        Export::of(strand::Unblock, procedures::strands::unblock),
         Export::of(dispatcher::Install, procedures::dispatch::install),
         Export::of(dispatcher::Export, procedures::dispatch::export),
         Export::of(dispatcher::Remove, procedures::dispatch::remove),

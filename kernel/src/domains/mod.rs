@@ -3,6 +3,7 @@
 //! - [`domain`]: what a domain is; [`table`]: which there are.
 //! - [`mod@load`]: from an object file to running code; [`exports`]: what it can be linked against, and
 //!   [`procedures`]: what the kernel does when it is called.
+//! - [`strands`]: the strands that a domain makes.
 //! - [`retire`]: from running code to free frames; [`failure`]: how a domain ends by its own fault.
 //!
 //! # Invariants
@@ -19,12 +20,14 @@
 //! | code does where it runs what must not be done there | calls ask the dispatcher's table of contexts | what would wait, change or raise in a guard, or wait in a bounded handler, is an error | `tests::dispatch::contexts_are_kept_row_by_row` |
 //! | ten thousand strands sleep in handlers | borders of sleepers are counted, and a domain knows who sleeps for it | nobody else's memory waits for them | `tests::crowd` |
 //! | a handler lingers where its stack is nearly used up | interrupts arrive on a stack of the core's, and end it there | no interrupt faults, each is acknowledged | `tests::interrupts_where_the_stack_ends_end_the_domain` |
+//! | a domain makes strands without end | each is counted before it is made | nobody has more than `strands::MOST_STRANDS` | `tests::forks::no_more_than_the_quota` |
+//! | a domain is unloaded, or fails, while its strands run, sleep or wait | the ledger ends their waits, and cuts those that go on nevertheless; memory waits for the last one | no strand runs code that has gone, and none holds up an unload for ever | `tests::forks::what_is_left_behind_ends`, `one_that_loops_for_ever_is_cut_at_unload` |
 //! | a domain is unloaded while it is being called | handlers leave the plans, a grace period passes, the last sleeper leaves, in this order | memory goes only when no stack has a frame of it | `tests::unload_while_all_others_raise`, `storm loads` |
 //!
 //! # Locks
 //!
 //! `CHANGES` (a sleeping lock) is held by whoever loads or retires, across start procedures and
-//! grace periods; `table`'s registry and a domain's list of sleepers ([`naps`]) are leaves. Neither is ever held in code that a spindle calls.
+//! grace periods; `table`'s registry, a domain's list of sleepers ([`naps`]) and its ledger of strands are leaves. Neither is ever held in code that a spindle calls.
 
 mod domain;
 mod exports;
@@ -33,6 +36,7 @@ mod load;
 mod naps;
 mod procedures;
 mod retire;
+mod strands;
 mod table;
 #[cfg(feature = "ktest")]
 mod tests;

@@ -5,10 +5,12 @@
 //! them. Words that stand for pointers come from the kit's own code, which no safe code can reach
 //! around; what can be checked of them is checked all the same.
 //!
-//! Those of the interface `Dispatcher` are in [`dispatch`], those of `Package` in [`package`].
+//! Those of the interface `Dispatcher` are in [`dispatch`], those of `Strand` in [`strands`], those of `Package` in
+//! [`package`].
 
 pub mod dispatch;
 pub mod package;
+pub mod strands;
 
 use core::{
     alloc::Layout,
@@ -104,19 +106,13 @@ pub extern "C" fn sleep(nanoseconds: u64) -> Status {
         return Err(Error::Context).into();
     }
     let deadline = Cpu::now_ns().saturating_add(nanoseconds);
-    loop {
-        if Cpu::now_ns() >= deadline {
-            return Status::OK;
-        }
+    while Cpu::now_ns() < deadline {
         // Sleeping is a point at which a domain that is being retired gets its strands back.
-        let is_open = with_running(|domain| domain.nap_until(deadline));
-        failure::cut_the_dead();
-        match is_open {
-            None => return Err(Error::Context).into(),
-            Some(false) => return Err(Error::Closed).into(),
-            Some(true) => {}
+        if let Err(error) = strands::wait(Some(deadline)) {
+            return Err(error).into();
         }
     }
+    Status::OK
 }
 
 pub extern "C" fn yield_now() -> Status {

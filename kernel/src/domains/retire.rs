@@ -5,14 +5,16 @@
 //! 1. the domain is closed: no landing lets anybody in, and who sleeps for its code is woken;
 //! 2. its thread packages are ejected: their strands go on without it;
 //! 3. the events that it owns are withdrawn, and its handlers leave every plan: no new raise finds them;
-//! 4. a grace period passes: no raise that could have found them is still going on, except asleep; then its
+//! 4. its strands end: their waits are over, and whichever goes on for too long is cut;
+//! 5. a grace period passes: no raise that could have found them is still going on, except asleep; then its
 //!    events are forgotten;
-//! 5. the last sleeper leaves: nothing of it is on any stack;
-//! 6. image and heap are unmapped on every core, and go back to the last frame.
-
-use core::fmt;
+//! 6. the last sleeper leaves: nothing of it is on any stack;
+//! 7. image and heap are unmapped on every core, and go back to the last frame.
 
 use alloc::sync::Arc;
+use core::{fmt, sync::atomic::Ordering};
+
+use dispatcher::Processor;
 use sched::{Builder, Priority};
 use spin::Once;
 
@@ -62,6 +64,7 @@ pub fn unload(name: &str) -> Result<(), UnloadError> {
 pub(super) fn retire(name: &str) {
     let Some(domain) = table::by_name(name) else { return };
     domain.state.close();
+    domain.strands.close();
     domain.wake_all();
     packages::retire(domain.id());
     while let Err(error) = exported::withdraw(domain.id()) {
@@ -75,6 +78,7 @@ pub(super) fn retire(name: &str) {
             sched::sleep_ns::<Cpu>(SLEEPERS_TELL_NS);
         }
     }
+    wait_for_strands(&domain);
     housekeeper::wait_for_grace();
     exported::forget(domain.id());
     wait_for_sleepers(&domain);
@@ -82,6 +86,39 @@ pub(super) fn retire(name: &str) {
     // Usually the last reference. If somebody is just listing domains, it is theirs, and the memory
     // goes a moment later; nothing of it runs, in any case.
     drop(domain);
+}
+
+/// How long a domain's strands have to end, once they are told: those of one that has not failed.
+const STRANDS_PATIENCE_NS: u64 = 3_000_000_000;
+
+/// Waits until none of its strands runs its code any more. Those that go on are cut after a while, and that is
+/// a failure of the whole domain.
+fn wait_for_strands(domain: &Domain) {
+    let begun = Cpu::now_ns();
+    let mut waited = 0;
+    while domain.strands() > 0 {
+        if Cpu::now_ns() > begun + STRANDS_PATIENCE_NS {
+            // Relaxed, as in `failure`.
+            if !domain.has_failed.swap(true, Ordering::Relaxed) {
+                log::error!(
+                    "domain {}: {} strands go on although it is being unloaded; they are cut",
+                    domain.name,
+                    domain.strands()
+                );
+            }
+        }
+        if domain.has_failed.load(Ordering::Relaxed) {
+            // Those that wait wake and find it dead. Those that run are interrupted, and found dead.
+            domain.strands.close();
+            domain.wake_all();
+            smp::call::call(smp::roster::online(), |_| (), 0);
+        }
+        sched::sleep_ns::<Cpu>(SLEEPERS_LOOK_NS);
+        waited += SLEEPERS_LOOK_NS;
+        if waited % SLEEPERS_TELL_NS == 0 {
+            log::warn!("unloading {} waits for {} strands of its own", domain.name, domain.strands());
+        }
+    }
 }
 
 fn wait_for_sleepers(domain: &Domain) {

@@ -4,6 +4,7 @@
 mod crowd;
 mod dispatch;
 mod exported;
+mod forks;
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -10,18 +10,18 @@ use sched::package::{Next, Reason, Silent, Why};
 use spin::Once;
 use spindle::{
     Event as _, Strand,
-    package::{Answer, Block, Checkpoint, Resume, UPCALL_BOUND_NS, Unblock},
+    package::{Answer, Block, Checkpoint, GLOBAL, Resume, UPCALL_BOUND_NS, Unblock},
 };
 
 use crate::strands::{Cpu, Package};
 
 /// `Strand.Resume`.
 pub static RESUME: Event<Resume, Answer, Cpu> =
-    Event::new(Resume::NAME, Some(|_| Answer { strand: Strand::GLOBAL, until_ns: 0 }));
+    Event::new(Resume::NAME, Some(|_| Answer { strand: GLOBAL, until_ns: 0 }));
 /// `Strand.Checkpoint`.
 pub static CHECKPOINT: Event<Checkpoint, (), Cpu> = Event::new(Checkpoint::NAME, Some(|_| ()));
 /// `Strand.Block`.
-pub static BLOCK: Event<Block, Strand, Cpu> = Event::new(Block::NAME, Some(|_| Strand::GLOBAL));
+pub static BLOCK: Event<Block, Strand, Cpu> = Event::new(Block::NAME, Some(|_| GLOBAL));
 /// `Strand.Unblock`.
 pub static UNBLOCK: Event<Unblock, (), Cpu> = Event::new(Unblock::NAME, Some(|_| ()));
 
@@ -121,17 +121,17 @@ fn forget<A: 'static, R: Copy + 'static>(event: &Event<A, R, Cpu>, binding: Bind
 pub fn resume(package: &Package, core: usize) -> Result<Next, Silent> {
     let answer = RESUME.raise(&Resume { package: package.number(), core: core as u32 }).map_err(silent)?;
     match (answer.strand, answer.until_ns) {
-        (Strand::GLOBAL, _) => Err(Silent::Failed),
+        (GLOBAL, _) => Err(Silent::Failed),
         (Strand::NONE, 0) => Ok(Next::Idle),
         (Strand::NONE, until) => Ok(Next::IdleUntil(until)),
-        (strand, 0) => Ok(Next::Run(word(strand))),
-        (strand, until) => Ok(Next::RunUntil(word(strand), until)),
+        (strand, 0) => Ok(Next::Run(strand.to_word())),
+        (strand, until) => Ok(Next::RunUntil(strand.to_word(), until)),
     }
 }
 
 /// For [`sched::Machine::raise_checkpoint`].
 pub fn checkpoint(package: &Package, core: usize, strand: u64, why: Why) -> Result<(), Silent> {
-    let (package_number, strand, why) = (package.number(), named(strand), why as u64);
+    let (package_number, strand, why) = (package.number(), Strand::from_word(strand), why as u64);
     let told = Checkpoint { package: package_number, core: core as u32, strand, why };
     CHECKPOINT.raise(&told).map_err(silent)?;
     is_there(package)
@@ -139,17 +139,17 @@ pub fn checkpoint(package: &Package, core: usize, strand: u64, why: Why) -> Resu
 
 /// For [`sched::Machine::raise_block`].
 pub fn block(package: &Package, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent> {
-    let (number, strand, reason) = (package.number(), named(strand), reason as u64);
+    let (number, strand, reason) = (package.number(), Strand::from_word(strand), reason as u64);
     let asked = Block { package: number, core: core as u32, strand, reason };
     match BLOCK.raise(&asked).map_err(silent)? {
-        Strand::GLOBAL => Err(Silent::Failed),
-        next => Ok(word(next)),
+        GLOBAL => Err(Silent::Failed),
+        next => Ok(next.to_word()),
     }
 }
 
 /// For [`sched::Machine::raise_unblock`].
 pub fn unblock(package: &Package, strand: u64) -> Result<(), Silent> {
-    let told = Unblock { package: package.number(), reserved: 0, strand: named(strand) };
+    let told = Unblock { package: package.number(), reserved: 0, strand: Strand::from_word(strand) };
     UNBLOCK.raise(&told).map_err(silent)?;
     is_there(package)
 }
@@ -157,18 +157,6 @@ pub fn unblock(package: &Package, strand: u64) -> Result<(), Silent> {
 /// The intrinsic handler answers for one that was cut; its domain has failed then.
 fn is_there(package: &Package) -> Result<(), Silent> {
     if package.domain().is_none_or(|domain| domain.is_open()) { Ok(()) } else { Err(Silent::Failed) }
-}
-
-/// The capability for the strand of that handle: only the kernel makes such.
-pub fn named(handle: u64) -> Strand {
-    // SAFETY: transparent around a number.
-    unsafe { core::mem::transmute::<u64, Strand>(handle) }
-}
-
-/// The handle that a spindle's capability holds.
-pub fn word(strand: Strand) -> u64 {
-    // SAFETY: as above.
-    unsafe { core::mem::transmute::<Strand, u64>(strand) }
 }
 
 fn silent(error: dispatcher::RaiseError) -> Silent {

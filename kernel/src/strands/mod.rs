@@ -31,7 +31,7 @@ use spin::Once;
 use crate::cores;
 
 pub use cpu::Cpu;
-pub use spawn::{STACK_SIZE, SpawnError, spawn, spawn_on, spawn_sized};
+pub use spawn::{STACK_SIZE, SpawnError, spawn, spawn_managed, spawn_on, spawn_sized};
 
 /// A strand of this kernel.
 pub type Strand = sched::Strand<Cpu>;

@@ -1,10 +1,11 @@
 //! Strands with guarded stacks.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use sched::{Builder, CoreSet};
 
-use super::{Cpu, Handle, stacks};
+use super::{Cpu, Handle, Package, stacks};
 use crate::memory::MapError;
 
 /// The stack of a strand, in bytes: four times what a foreign handler must find at least.
@@ -54,6 +55,20 @@ pub fn spawn_sized(
 ) -> Result<Handle, SpawnError> {
     let stack = stacks::take(stack_bytes).map_err(SpawnError::Stack)?;
     builder.spawn::<Cpu>(stack, entry).map_err(SpawnError::Scheduler)
+}
+
+/// A strand of a thread package's, as [`spawn`].
+///
+/// # Errors
+///
+/// See [`SpawnError`].
+pub fn spawn_managed(
+    package: &Arc<Package>,
+    builder: Builder,
+    entry: impl FnOnce() + Send + 'static,
+) -> Result<Handle, SpawnError> {
+    let stack = stacks::take(STACK_SIZE).map_err(SpawnError::Stack)?;
+    builder.spawn_managed::<Cpu>(package, stack, entry).map_err(SpawnError::Scheduler)
 }
 
 /// A strand of normal priority that stays on core `core`.

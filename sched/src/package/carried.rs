@@ -16,6 +16,8 @@ pub(super) enum Claim<M: Machine> {
     Yours(Arc<Strand<M>>),
     /// It is still on its way out elsewhere, or its package has not been told of it yet.
     NotYet,
+    /// It is the package's no more, which is nobody's fault.
+    Gone,
     /// It cannot be.
     Never(ExitReason),
 }
@@ -37,7 +39,7 @@ pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim
             Claim::Yours(strand)
         }
         Err(Held::Blocked) => Claim::Never(ExitReason::BlockedStrand),
-        Err(Held::Free) => Claim::Never(ExitReason::ForeignStrand),
+        Err(Held::Free) => Claim::Gone,
         Err(_) => Claim::NotYet,
     }
 }
@@ -84,6 +86,10 @@ pub(crate) fn give_up<M: Machine>(reason: Reason) {
                 if let Some(seat) = package.seat(M::core_id()) {
                     seat.want(answer);
                 }
+                part::<M>(reason, None);
+                None
+            }
+            Claim::Gone => {
                 part::<M>(reason, None);
                 None
             }
@@ -147,6 +153,19 @@ pub(crate) fn end<M: Machine>() {
     });
     if is_carried {
         give_up::<M>(Reason::Ended);
+    }
+}
+
+/// Takes a strand from its package's keeping, if it is there: it goes on as the global scheduler's, and for it
+/// nothing is asked or told any more. For a strand whose waits are over.
+pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
+    if let Some(managed) = &strand.managed
+        && let Ok(was) = managed.hold.free()
+    {
+        if was == Held::Told {
+            managed.package.no_longer_waits();
+        }
+        M::scheduler().enqueue(strand.clone());
     }
 }
 
@@ -219,7 +238,7 @@ pub fn hand_off<M: Machine>(owner: Option<u32>, number: u32, to: u64) -> Result<
                 seat.want(to);
                 None
             }
-            Claim::Never(_) => return Err(HandOffError::BadStrand),
+            Claim::Gone | Claim::Never(_) => return Err(HandOffError::BadStrand),
         };
         switch::hand_over::<M>(Parting::Keep, next);
         Ok(())

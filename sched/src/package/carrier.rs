@@ -103,6 +103,8 @@ impl<M: Machine> Carrier<'_, M> {
                 self.lag = None;
                 M::masked(|| switch::carry::<M>(strand, limit));
             }
+            // Asked again.
+            Claim::Gone => {}
             Claim::NotYet => self.lag(handle),
             Claim::Never(why) => self.package.eject(why, self.seat.core(), handle),
         }

@@ -50,7 +50,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayString;
 use dispatcher::{DomainState, epoch::MOST_CORES};
 
-pub use carried::{HandOffError, hand_off};
+pub use carried::{HandOffError, hand_off, release};
 pub use ejection::{Exit, Reason as ExitReason};
 pub use grant::{Grant, GrantError, Reservation};
 pub use registry::{Packages, RegisterError};

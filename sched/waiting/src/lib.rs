@@ -72,6 +72,8 @@ mod lock;
 mod mutex;
 mod primitive;
 mod queue;
+#[cfg(not(loom))]
+mod raw;
 mod semaphore;
 mod strands;
 mod wait;

@@ -6,13 +6,13 @@ use core::{
 };
 
 use crate::{
-    primitive::{AtomicBool, Ordering, UnsafeCell, constructor},
+    primitive::{Raw, RawHeld, UnsafeCell, constructor},
     strands::Strands,
 };
 
 /// A spin lock. Never held while a strand blocks or another one is made to run.
 pub(crate) struct Lock<T, S> {
-    is_held: AtomicBool,
+    raw: Raw,
     value: UnsafeCell<T>,
     _strands: PhantomData<fn() -> S>,
 }
@@ -25,7 +25,7 @@ unsafe impl<T: Send, S> Send for Lock<T, S> {}
 impl<T, S: Strands> Lock<T, S> {
     constructor! {
         pub(crate) fn new(value: T) -> Self {
-            Self { is_held: AtomicBool::new(false), value: UnsafeCell::new(value), _strands: PhantomData }
+            Self { raw: Raw::new(), value: UnsafeCell::new(value), _strands: PhantomData }
         }
     }
 
@@ -38,37 +38,19 @@ impl<T, S: Strands> Lock<T, S> {
     /// Waits for the lock. Shielded, until it is given back.
     #[inline(always)]
     pub(crate) fn acquire(&self) -> Held<'_, T, S> {
-        // Acquire: what the last holder did is seen (Release in `drop`).
-        if self.is_held.swap(true, Ordering::Acquire) {
-            self.spin();
-        }
-        Held { lock: self }
-    }
-
-    #[cold]
-    fn spin(&self) {
-        let mut tries = 0;
-        loop {
-            S::relax(tries);
-            tries = tries.saturating_add(1);
-            // Relaxed: only a hint when to try again. Acquire: as in `acquire`.
-            if !self.is_held.load(Ordering::Relaxed) && !self.is_held.swap(true, Ordering::Acquire) {
-                return;
-            }
-        }
+        Held { _raw: self.raw.acquire(S::relax), lock: self }
     }
 
     /// Takes the lock if it is free. Shielded, until it is given back.
     pub(crate) fn try_acquire(&self) -> Option<Held<'_, T, S>> {
-        // Acquire: as in `acquire`.
-        let is_ours = !self.is_held.swap(true, Ordering::Acquire);
-        is_ours.then_some(Held { lock: self })
+        self.raw.try_acquire().map(|raw| Held { _raw: raw, lock: self })
     }
 }
 
-/// The lock is held; let go of it to give it back.
+/// The lock is held; let go of this to give it back.
 pub(crate) struct Held<'a, T, S> {
     lock: &'a Lock<T, S>,
+    _raw: RawHeld<'a>,
 }
 
 impl<T, S> Deref for Held<'_, T, S> {
@@ -86,14 +68,5 @@ impl<T, S> DerefMut for Held<'_, T, S> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, mutably.
         self.lock.value.with_mut(|value| unsafe { &mut *value })
-    }
-}
-
-impl<T, S> Drop for Held<'_, T, S> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // Release: synchronizes with the Acquire of the next holder. The last access to the lock: the next
-        // holder may be the one who frees it.
-        self.lock.is_held.store(false, Ordering::Release);
     }
 }

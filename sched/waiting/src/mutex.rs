@@ -32,7 +32,8 @@ pub(crate) struct Core<S: Strands> {
 
 /// Who has it, and who waits.
 pub(crate) struct Hold<S: Strands> {
-    /// There is one while anybody waits.
+    is_held: bool,
+    /// Who has it, where owners are named.
     pub(crate) owner: Option<S::Strand>,
     pub(crate) queue: Queue<S, ()>,
     /// What the owner is lent for this lock's sake.
@@ -44,10 +45,23 @@ unsafe impl<T: Send, S: Strands<Strand: Send>> Sync for Mutex<T, S> {}
 // SAFETY: the lock owns its value; one that can be moved has nobody in line.
 unsafe impl<T: Send, S: Strands<Strand: Send>> Send for Mutex<T, S> {}
 
+impl<S: Strands> Hold<S> {
+    /// Takes it for the running strand if it is free.
+    #[inline(always)]
+    fn take(&mut self) -> bool {
+        let is_free = !self.is_held;
+        if is_free {
+            self.is_held = true;
+            self.owner = S::NAMES_OWNERS.then(S::current);
+        }
+        is_free
+    }
+}
+
 impl<S: Strands> Core<S> {
     constructor! {
         fn new() -> Self {
-            let hold = Hold { owner: None, queue: Queue::new(), lent: None };
+            let hold = Hold { is_held: false, owner: None, queue: Queue::new(), lent: None };
             Self { state: Lock::new(hold) }
         }
     }
@@ -73,13 +87,15 @@ impl<S: Strands> Core<S> {
             },
         );
         let outcome = line.wait(limit, |hold| {
-            let this = S::current();
-            let Some(owner) = &hold.owner else {
-                hold.owner = Some(this);
+            if hold.take() {
                 return None;
-            };
-            assert!(!S::is_same(owner, &this), "a strand waits for itself: it has this lock already");
-            changed.set(lending::stand_in_line(&this, self, hold));
+            }
+            if S::NAMES_OWNERS {
+                let this = S::current();
+                let is_ours = hold.owner.as_ref().is_some_and(|owner| S::is_same(owner, &this));
+                assert!(!is_ours, "a strand waits for itself: it has this lock already");
+                changed.set(lending::stand_in_line(&this, self, hold));
+            }
             Some(())
         });
         match outcome {
@@ -95,12 +111,14 @@ impl<S: Strands> Core<S> {
     pub(crate) fn unlock(&self) {
         let (owner, lent, granted) = self.state.with(|hold| {
             let (owner, lent) = (hold.owner.take(), hold.lent.take());
+            hold.is_held = false;
             let granted = hold.queue.grant_first(|strand, ()| {
                 lending::step_out::<S>(strand);
-                strand.clone()
+                S::NAMES_OWNERS.then(|| strand.clone())
             });
             let granted = granted.map(|(next, wake)| {
-                hold.owner = Some(next);
+                hold.is_held = true;
+                hold.owner = next;
                 // It waits for nothing now, so what it is lent is passed on to nobody.
                 (wake, lending::settle(hold))
             });
@@ -144,14 +162,7 @@ impl<T, S: Strands> Mutex<T, S> {
     /// Takes the lock if it is free. From anywhere that has a strand.
     #[inline]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T, S>> {
-        let is_ours = self.core.state.with(|hold| {
-            let is_free = hold.owner.is_none();
-            if is_free {
-                hold.owner = Some(S::current());
-            }
-            is_free
-        });
-        is_ours.then(|| self.guard())
+        self.core.state.with(Hold::take).then(|| self.guard())
     }
 
     /// As [`lock`](Self::lock), but a strand that shall end waits no longer.

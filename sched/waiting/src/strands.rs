@@ -14,6 +14,10 @@ pub unsafe trait Strands: Sized + 'static {
     /// ended. Cloned and dropped where nothing may block; a clone of it is made for each wait.
     type Strand: Clone;
 
+    /// Is it cheap to know who runs, so that a mutex knows its owner? If not, nobody is told that he waits for
+    /// himself, and nothing is lent.
+    const NAMES_OWNERS: bool = true;
+
     /// Runs `body`, in which an inner lock is taken and given back, so that nothing that may want the
     /// same lock comes in between on this core: in a kernel, interrupts masked. It may nest.
     fn shielded<T>(body: impl FnOnce() -> T) -> T;

@@ -11,9 +11,9 @@ use shell::{Call, Command, CommandError, Hint, Output, numbers::NumberSet, scrip
 
 use super::strands::unknown_option;
 use crate::{
-    console::{Kernel, Plain},
+    console::Kernel,
     println,
-    strands::{self, Handle, Mutex},
+    strands::{self, Cpu, Handle, Mutex},
 };
 
 /// The most that run at a time.
@@ -72,6 +72,16 @@ struct Job {
 struct Progress {
     left: AtomicUsize,
     have_failed: AtomicBool,
+}
+
+/// Counts a strand's end: one that is terminated before it has begun never runs.
+struct Ending(Arc<Progress>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Release: see `Job::state`.
+        self.0.left.fetch_sub(1, Ordering::Release);
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -198,22 +208,18 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     let mut handles = Vec::new();
     let mut result = Ok(());
     while handles.len() < wishes.count && result.is_ok() {
-        let (text, progress) = (line.clone(), strands.clone());
-        let body = move || {
-            if !run_job(number, &text) {
-                progress.have_failed.store(true, Ordering::Relaxed);
-            }
-            // Release: see `Job::state`.
-            progress.left.fetch_sub(1, Ordering::Release);
-        };
-        // Before it runs, and so before it can end.
+        // Counted before it runs, and so before it can end.
         strands.left.fetch_add(1, Ordering::Relaxed);
+        let (text, ending) = (line.clone(), Ending(strands.clone()));
+        let body = move || {
+            let ending = ending;
+            if !run_job(number, &text) {
+                ending.0.have_failed.store(true, Ordering::Relaxed);
+            }
+        };
         match strands::spawn(builder.clone(), body) {
             Ok(handle) => handles.push(handle),
-            Err(error) => {
-                strands.left.fetch_sub(1, Ordering::Relaxed);
-                result = Err(error);
-            }
+            Err(error) => result = Err(error),
         }
     }
     let count = handles.len();
@@ -275,8 +281,9 @@ impl Output for Tagged {
         false
     }
 
+    /// It is the end when the strand was asked to end.
     fn wait(&mut self, at_most_ms: u32) -> bool {
-        Plain.wait(at_most_ms)
+        sched::try_sleep_ns::<Cpu>(u64::from(at_most_ms) * 1_000_000).is_err()
     }
 }
 

@@ -29,6 +29,7 @@ pub fn all() -> Commands<Kernel> {
         .add(strands::STRANDS)
         .add(strand::PRIORITY)
         .add(strand::AFFINITY)
+        .add(strand::TERMINATE)
         .add(top::TOP)
         .add(packages::PACKAGES)
         .add(events::EVENTS)

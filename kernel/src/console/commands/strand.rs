@@ -1,4 +1,4 @@
-//! `priority` and `affinity`: what a strand is like, changed by hand.
+//! `priority`, `affinity` and `terminate`: what a strand is like, changed by hand.
 
 use alloc::{
     string::{String, ToString},
@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use sched::{Machine, set_affinity, set_priority, workers::PREFIX};
+use sched::{Machine, State, set_affinity, set_priority, terminate, workers::PREFIX};
 use shell::{Call, Command, CommandError, Hint, numbers::NumberSet};
 
 use super::{
@@ -42,6 +42,48 @@ pub const AFFINITY: Command<Kernel> = Command {
     run: change_affinity,
     complete,
 };
+
+pub const TERMINATE: Command<Kernel> = Command {
+    name: "terminate",
+    summary: "ask a strand to end",
+    usage: "terminate STRAND",
+    example: "terminate 17",
+    help: "Asks the strand to end. One that has not begun never does; one that waits where that can be cut short \
+           goes on at once; one that computes ends when it asks. Nobody is stopped in the middle of something, so \
+           one that never asks goes on, as most of the kernel's own do. Commands in the background end. STRAND is \
+           a number, as `strands` shows it, or a name that nobody else bears.",
+    run: end,
+    complete,
+};
+
+/// For how long the command waits to see whether the strand has ended, in milliseconds, and how often it looks.
+const PATIENCE_MS: u32 = 500;
+const LOOK_MS: u32 = 10;
+
+fn end(call: &mut Call<Kernel>) -> Result<(), CommandError> {
+    let strand = strand(call)?;
+    call.arguments.end()?;
+    let (id, name) = (strand.id(), strand.name());
+    if Arc::ptr_eq(&strand, &sched::current::<Cpu>()) {
+        return Err(CommandError::failed("that is the strand that would end itself here: `halt` ends all"));
+    }
+    if let Some(reason) = is_bound(&strand).filter(|_| strand.package().is_none()) {
+        return Err(CommandError::failed(format_args!("strand {id}, {name}, must stay: {reason}")));
+    }
+    let is_first = terminate(&strand);
+    for _ in 0..PATIENCE_MS / LOOK_MS {
+        if strand.state() == State::Ended {
+            writeln!(call.out, "strand {id}, {name}, has ended")?;
+            return Ok(());
+        }
+        if call.out.wait(LOOK_MS) {
+            return Err(CommandError::Stopped);
+        }
+    }
+    let before = if is_first { "" } else { ", and was before" };
+    writeln!(call.out, "strand {id}, {name}, was asked to end{before}; it goes on until it asks or waits")?;
+    Ok(())
+}
 
 /// The strands that there are.
 fn complete(hint: &Hint<Kernel>) -> Vec<String> {
