@@ -134,8 +134,7 @@ impl Builder {
         stack: M::Stack,
         entry: impl FnOnce() + Send + 'static,
     ) -> Result<Handle<M>, SpawnError> {
-        let scheduler = M::scheduler();
-        if !scheduler.cores().any(|core| self.affinity.has(core.id())) {
+        if M::scheduler().present().first_of(self.affinity).is_none() {
             return Err(SpawnError::NoSuchCore);
         }
         self.make(stack, None, entry)
