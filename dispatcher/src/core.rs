@@ -52,12 +52,14 @@ impl Crossing {
     }
 
     /// Was the strand preempted inside, so that it carries a participant?
+    #[inline]
     pub fn is_inside(&self) -> bool {
         self.carried.is_some()
     }
 
     /// Does the strand run anything with a time bound? Then the core on which it goes on must
     /// [keep ticking](Processor::keep_ticking).
+    #[inline]
     pub fn is_bounded(&self) -> bool {
         self.paused_ns.is_some()
     }

@@ -155,6 +155,7 @@ impl Epochs {
         self.round.fetch_add(1, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn round(&self) -> u64 {
         self.round.load(Ordering::Acquire)
     }

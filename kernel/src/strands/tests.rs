@@ -96,6 +96,42 @@ fn stacks_return() {
 }
 
 #[ktest]
+fn a_stack_is_used_again() {
+    everywhere(|core| {
+        let come_and_go = || spawn(on(core), || ()).expect("there is memory").join();
+        come_and_go();
+        // Of its own core's only, since every core does this.
+        let bottom = || {
+            let place = Arc::new(AtomicUsize::new(0));
+            let found = place.clone();
+            let look = move || {
+                let here = 0_u8;
+                found.store((&raw const here).addr() & !0xffff, Ordering::Relaxed);
+            };
+            spawn(on(core), look).expect("there is memory").join();
+            place.load(Ordering::Relaxed)
+        };
+        let first = bottom();
+        assert!((0..50).all(|_| bottom() == first), "a stack that was just left was not taken");
+    });
+}
+
+#[ktest]
+fn what_is_not_kept_is_reaped() {
+    let parked: Vec<_> = (0..100)
+        .map(|_| super::spawn_sized(on(0), 7 * 4096, sched::block::<Cpu>).expect("there is memory"))
+        .collect();
+    wait_until("all wait", || parked.iter().all(|handle| handle.strand().state() == State::Blocked));
+    let in_use = memory::stats().stacks;
+    parked.iter().for_each(|handle| sched::unblock(handle.strand()));
+    parked.into_iter().for_each(Handle::join);
+    let (left, kept) = (memory::stats().stacks, stacks::kept());
+    assert!(kept > 0 && left + 50 < in_use, "{left} stacks of {in_use} are left, {kept} of them kept");
+    housekeeper::settle();
+    assert_eq!(stacks::kept(), 0);
+}
+
+#[ktest]
 fn an_ended_strand_can_be_joined_late() {
     let handle = guarded(Builder::new("early"), || ());
     let strand = handle.strand().clone();
