@@ -19,6 +19,7 @@ impl Counter {
         Self(AtomicU64::new(0))
     }
 
+    #[inline]
     pub(crate) fn add_one(&self) {
         // Relaxed, and not one instruction: see the module.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -43,6 +44,7 @@ impl Clock {
     }
 
     /// It gets a core; nothing new to a carrier that gets its own back.
+    #[inline]
     pub(crate) fn start(&self, now_ns: u64) {
         let total = self.0.load(Ordering::Relaxed);
         if total & IS_RUNNING == 0 {
@@ -51,6 +53,7 @@ impl Clock {
     }
 
     /// It leaves its core.
+    #[inline]
     pub(crate) fn stop(&self, now_ns: u64) {
         self.0.store(self.at(now_ns), Ordering::Relaxed);
     }
@@ -61,6 +64,7 @@ impl Clock {
     }
 
     /// Nanoseconds up to now.
+    #[inline]
     pub(crate) fn at(&self, now_ns: u64) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
         if word & IS_RUNNING == 0 {
@@ -80,6 +84,7 @@ impl Whereabouts {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
+    #[inline]
     pub(crate) fn note(&self, place: &'static Location<'static>) {
         // Relaxed: it points to what has been there since before the kernel ran.
         self.0.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);

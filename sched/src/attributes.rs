@@ -21,12 +21,14 @@ impl Priority {
 
     /// The priority of that number; what is too high becomes the highest.
     #[must_use]
+    #[inline]
     pub const fn new(number: u8) -> Self {
         Self(if number < Self::COUNT as u8 { number } else { Self::COUNT as u8 - 1 })
     }
 
     /// Its number.
     #[must_use]
+    #[inline]
     pub const fn number(self) -> u8 {
         self.0
     }
@@ -42,6 +44,7 @@ impl Priority {
     /// | 8 to 15, from [`LOW`](Self::LOW) on | 20 ms |
     /// | 0 to 7 | 40 ms |
     #[must_use]
+    #[inline]
     pub const fn quantum_ns(self) -> u64 {
         40_000_000 >> (self.0 / 8)
     }
@@ -63,12 +66,14 @@ impl CoreSet {
 
     /// Is it in the set?
     #[must_use]
+    #[inline]
     pub const fn has(self, core: usize) -> bool {
         self.0 >> core & 1 != 0
     }
 
     /// The lowest core in both sets.
     #[must_use]
+    #[inline]
     pub const fn first_of(self, other: Self) -> Option<usize> {
         match self.0 & other.0 {
             0 => None,
@@ -103,6 +108,7 @@ struct Loans {
 }
 
 impl Loans {
+    #[inline]
     fn effective(&self) -> u8 {
         self.base.0.max((u32::BITS - 1).saturating_sub(self.levels.leading_zeros()) as u8)
     }
@@ -123,6 +129,7 @@ impl Attributes {
         Priority(self.effective.load(Ordering::Relaxed))
     }
 
+    #[inline]
     pub(crate) fn affinity(&self) -> CoreSet {
         CoreSet(self.affinity.load(Ordering::Relaxed))
     }

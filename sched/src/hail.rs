@@ -7,6 +7,7 @@
 use crate::primitive::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// After a strand was queued, before it is asked who wants to be hailed. Pairs with the fences below.
+#[inline]
 pub(crate) fn after_queueing() {
     fence(Ordering::SeqCst);
 }
@@ -21,6 +22,7 @@ pub(crate) struct IdleCores(pub(crate) AtomicU64);
 
 impl IdleCores {
     /// Core `core` will halt if it finds its queue empty after this.
+    #[inline]
     pub(crate) fn announce(&self, core: usize) {
         self.0.fetch_or(1 << core, Ordering::Relaxed);
         // Pairs with `after_queueing`.
@@ -28,6 +30,7 @@ impl IdleCores {
     }
 
     /// Core `core` has work, or was woken.
+    #[inline]
     pub(crate) fn withdraw(&self, core: usize) {
         self.0.fetch_and(!(1 << core), Ordering::Relaxed);
     }
@@ -35,6 +38,7 @@ impl IdleCores {
     /// Takes an idle core of the set `among`: the preferred one if it is idle. Whoever takes one must
     /// kick it, after queueing something for it; to all others it is as good as awake, so that strands
     /// that come together do not all choose the same.
+    #[inline]
     pub(crate) fn claim(&self, among: u64, preferred: usize) -> Option<usize> {
         loop {
             // Relaxed: a core that is missed here hears of its own strands all the same.
@@ -57,6 +61,7 @@ impl IdleCores {
     }
 
     /// Does core `core` want to be kicked? Asked after [`after_queueing`].
+    #[inline]
     pub(crate) fn has(&self, core: usize) -> bool {
         self.0.load(Ordering::Relaxed) >> core & 1 != 0
     }
@@ -76,7 +81,15 @@ impl Ticking {
         is_wanted
     }
 
+    /// By the core: a timer is set that goes off before the slice is over. What was queued before this is
+    /// seen then, at the latest.
+    #[inline]
+    pub(crate) fn promise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// By others, after [`after_queueing`].
+    #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

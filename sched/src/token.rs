@@ -27,6 +27,7 @@ impl Token {
     }
 
     /// Before blocking: was the strand called since the last time? Then it should not block.
+    #[inline]
     pub(crate) fn take(&self) -> bool {
         // Acquire: what the caller did before it called is seen.
         self.0.compare_exchange(CALLED, NONE, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -35,6 +36,7 @@ impl Token {
     /// After its registers were saved: opens the strand to callers. False says that it was called
     /// between its decision to block and now, and must be made runnable by the one who asks.
     #[must_use]
+    #[inline]
     pub(crate) fn park(&self) -> bool {
         // Release: whoever finds it parked (Acquire in `call`) finds its registers saved.
         if self.0.compare_exchange(NONE, PARKED, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -49,6 +51,7 @@ impl Token {
     /// Calls the strand. True says that it was parked, and must be made runnable by the one who called:
     /// of many callers, it is one who is told so.
     #[must_use]
+    #[inline]
     pub(crate) fn call(&self) -> bool {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {

@@ -11,7 +11,7 @@ use std::{
 
 use dispatcher::{Event, Handler, Processor, host::is_preemptible};
 use sched::{
-    Builder, CoreSet, Machine, Mutex, Priority, SpawnError, Strand, block, block_until,
+    Builder, CoreSet, Machine, Mutex, Priority, SpawnError, State, Strand, block, block_until, hand_off,
     host::{HostMachine, HostStack, poll, run, spawn, spawn_as, stacks, this, timer},
     on_timer, sleep_ns, unblock, yield_now,
 };
@@ -145,6 +145,67 @@ fn a_call_before_the_wait_is_kept_and_counts_once() {
         let start = HostMachine::now_ns();
         block_until::<HostMachine>(start + 2_000_000);
         assert!(HostMachine::now_ns() >= start + 2_000_000, "the second block waits");
+    });
+}
+
+/// Two that hand one core to each other while a third waits for it: it has no turn in between.
+#[test]
+fn a_core_is_handed_off_past_those_who_wait() {
+    run(1, || {
+        let order: Shared<Vec<u8>> = Arc::default();
+        let count = 20;
+        let main = this();
+        let (log, partner_main) = (order.clone(), main.clone());
+        let partner = spawn(move || {
+            block::<HostMachine>();
+            for _ in 0..count {
+                log.lock().unwrap().push(1);
+                hand_off::<HostMachine>(&partner_main);
+            }
+        });
+        wait_until(|| partner.strand().state() == State::Blocked);
+        let log = order.clone();
+        let third = spawn(move || log.lock().unwrap().push(3));
+        let begun = HostMachine::now_ns();
+        for _ in 0..count {
+            order.lock().unwrap().push(0);
+            hand_off::<HostMachine>(partner.strand());
+        }
+        let is_in_time = HostMachine::now_ns() < begun + Priority::NORMAL.quantum_ns() / 2;
+        let seen = order.lock().unwrap().clone();
+        unblock(partner.strand());
+        partner.join();
+        third.join();
+        let turns: Vec<u8> = seen.iter().copied().filter(|turn| *turn != 3).collect();
+        assert_eq!(turns, [0, 1].repeat(count));
+        assert!(!is_in_time || !seen.contains(&3), "{seen:?}");
+    });
+}
+
+/// Where it cannot be handed off, it is as if one called and blocked.
+#[test]
+fn what_cannot_be_handed_off_is_called() {
+    run(2, || {
+        let word = Arc::new(AtomicUsize::new(0));
+        let main = this();
+        let (there, seen) = (1 - HostMachine::core_id(), word.clone());
+        let partner = spawn_as(Builder::new("there").affinity(CoreSet::only(there)), move || {
+            for round in 0..rounds(200) {
+                while seen.load(Ordering::Relaxed) != 2 * round + 1 {
+                    block::<HostMachine>();
+                }
+                seen.fetch_add(1, Ordering::Relaxed);
+                unblock(&main);
+            }
+        });
+        for round in 0..rounds(200) {
+            word.fetch_add(1, Ordering::Relaxed);
+            hand_off::<HostMachine>(partner.strand());
+            while word.load(Ordering::Relaxed) != 2 * round + 2 {
+                block::<HostMachine>();
+            }
+        }
+        partner.join();
     });
 }
 

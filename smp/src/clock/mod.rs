@@ -32,10 +32,13 @@ static TICKS_PER_NS: AtomicU64 = AtomicU64::new(Scale::from_hz(ASSUMED_HZ).ticks
 /// The time stamp counter, read after everything before it.
 #[inline]
 pub fn tsc() -> u64 {
-    // SAFETY: x86-64 has SSE2.
-    unsafe { core::arch::x86_64::_mm_lfence() };
-    // SAFETY: the kernel runs where the instruction is allowed (ring 0, or CR4.TSD clear).
-    unsafe { core::arch::x86_64::_rdtsc() }
+    let (low, high): (u64, u64);
+    // Not by the intrinsics: where the compiler may use no vector registers, that of LFENCE is a call.
+    // SAFETY: x86-64 has LFENCE, and the kernel runs where RDTSC is allowed (ring 0, or CR4.TSD clear).
+    unsafe {
+        core::arch::asm!("lfence", "rdtsc", out("rax") low, out("rdx") high, options(nostack, preserves_flags))
+    };
+    high << 32 | low
 }
 
 /// Nanoseconds since [`start`], or since power-on where that has not been called; never less than before on this core.
@@ -86,6 +89,7 @@ fn set_tsc_hz(hz: u64) {
     BASE_NS.store(ns, Ordering::Relaxed);
 }
 
+#[inline]
 fn scale() -> Scale {
     Scale::from_parts(NS_PER_TICK.load(Ordering::Relaxed), TICKS_PER_NS.load(Ordering::Relaxed))
 }

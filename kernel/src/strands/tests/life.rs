@@ -11,7 +11,7 @@ use crate::{
     cores::words,
     ktest::{core_count, everywhere, guarded, ktest, on, wait_until},
     memory,
-    strands::{Cpu, Handle, housekeeper, spawn},
+    strands::{Cpu, Handle, housekeeper, spawn, spawn_sized, stacks},
 };
 
 #[ktest]
@@ -43,7 +43,8 @@ fn nobody_runs_on_a_core_that_is_not_there() {
 
 #[ktest]
 fn stacks_return() {
-    let before = memory::stats().stacks;
+    let in_use = || memory::stats().stacks - stacks::kept();
+    let before = in_use();
     for _ in 0..10 {
         let may_end = Arc::new(AtomicBool::new(false));
         let wait = |_| {
@@ -53,12 +54,48 @@ fn stacks_return() {
             })
         };
         let strands: Vec<_> = (0..32).map(wait).collect();
-        assert_eq!(memory::stats().stacks, before + 32);
+        assert_eq!(in_use(), before + 32);
         may_end.store(true, Ordering::Release);
         strands.into_iter().for_each(Handle::join);
     }
     housekeeper::settle();
-    assert_eq!(memory::stats().stacks, before);
+    assert_eq!((memory::stats().stacks, stacks::kept()), (before, 0));
+}
+
+#[ktest]
+fn a_stack_is_used_again() {
+    everywhere(|core| {
+        let come_and_go = || spawn(on(core), || ()).expect("there is memory").join();
+        come_and_go();
+        // Of its own core's only, since every core does this.
+        let bottom = || {
+            let place = Arc::new(AtomicUsize::new(0));
+            let found = place.clone();
+            let look = move || {
+                let here = 0_u8;
+                found.store((&raw const here).addr() & !0xffff, Ordering::Relaxed);
+            };
+            spawn(on(core), look).expect("there is memory").join();
+            place.load(Ordering::Relaxed)
+        };
+        let first = bottom();
+        assert!((0..50).all(|_| bottom() == first), "a stack that was just left was not taken");
+    });
+}
+
+#[ktest]
+fn what_is_not_kept_is_reaped() {
+    let parked: Vec<_> = (0..100)
+        .map(|_| spawn_sized(on(0), 7 * 4096, sched::block::<Cpu>).expect("there is memory"))
+        .collect();
+    wait_until("all wait", || parked.iter().all(|handle| handle.strand().state() == State::Blocked));
+    let in_use = memory::stats().stacks;
+    parked.iter().for_each(|handle| sched::unblock(handle.strand()));
+    parked.into_iter().for_each(Handle::join);
+    let (left, kept) = (memory::stats().stacks, stacks::kept());
+    assert!(kept > 0 && left + 50 < in_use, "{left} stacks of {in_use} are left, {kept} of them kept");
+    housekeeper::settle();
+    assert_eq!(stacks::kept(), 0);
 }
 
 #[ktest]
