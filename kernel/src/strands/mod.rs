@@ -43,10 +43,6 @@ pub type Package = sched::package::Package<Cpu>;
 pub type Handle = sched::Handle<Cpu>;
 /// A lock that its waiters sleep on.
 pub type Mutex<T> = sched::Mutex<T, Cpu>;
-/// Signals that are counted.
-pub type Semaphore = sched::Semaphore<Cpu>;
-/// Values on their way, no more than fit.
-pub type Channel<T> = sched::Channel<T, Cpu>;
 
 static EPOCHS: Once<Epochs> = Once::new();
 

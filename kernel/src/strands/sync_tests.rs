@@ -6,8 +6,11 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use dispatcher::Processor;
 use sched::{Builder, CoreSet, Priority, State};
 
-use super::{Channel, Cpu, Handle, Mutex, Semaphore, Strand, spawn};
+use super::{Cpu, Handle, Mutex, Strand, spawn};
 use crate::ktest::{core_count, ktest, wait_until};
+
+type Semaphore = sched::Semaphore<Cpu>;
+type Channel<T> = sched::Channel<T, Cpu>;
 
 const MILLISECOND: u64 = 1_000_000;
 

@@ -61,10 +61,6 @@ mod native {
         pub(crate) fn with_mut<R>(&self, body: impl FnOnce(*mut T) -> R) -> R {
             body(self.0.get())
         }
-
-        pub(crate) fn into_inner(self) -> T {
-            self.0.into_inner()
-        }
     }
 }
 

@@ -41,7 +41,9 @@ impl<S: Strands, P> Node<S, P> {
 
     /// What it brought, or was given. By the waiter, once the node is linked no more.
     pub(crate) fn into_payload(self) -> Option<P> {
-        self.inside.into_inner().map(|inside| inside.payload)
+        // SAFETY: it is the waiter's alone now.
+        let inside = self.inside.with_mut(|inside| unsafe { (*inside).take() });
+        inside.map(|inside| inside.payload)
     }
 
     /// What it brought.

@@ -51,7 +51,7 @@ struct Strand {
     own: u8,
     loans: LoomMutex<Vec<u8>>,
     lent: Condvar,
-    /// Nobody may call it any more.
+    /// No granter may call it any more.
     has_ended: AtomicBool,
 }
 
@@ -79,7 +79,7 @@ impl Strand {
     }
 
     fn call_up(self: &Arc<Self>) {
-        if Threads::call(self) {
+        if self.token.call() {
             Threads::resume(self.clone());
         }
     }
@@ -172,6 +172,7 @@ unsafe impl Strands for Threads {
     }
 
     fn call(strand: &Arc<Strand>) -> bool {
+        assert!(!strand.has_ended.load(Ordering::Relaxed), "a granter calls a strand that has gone on");
         strand.token.call()
     }
 
