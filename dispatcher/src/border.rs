@@ -312,7 +312,10 @@ impl Border {
         if flags & PLAN_HELD != 0 {
             // SAFETY: the counted reference that this border took is given up here, once: the flag
             // is not looked at again, since the border is closed.
-            unsafe { Plan::release(self.plan()) };
+            let is_last = unsafe { Plan::release(self.plan()) };
+            if is_last {
+                P::summon_keeper();
+            }
         }
         if flags & REPIN != 0 && !is_running_inside::<P>() {
             P::repin();

@@ -2,9 +2,9 @@
 //!
 //! | the strand is | switches because | the participant |
 //! | --- | --- | --- |
-//! | outside | of anything | stays and is repinned |
+//! | outside | of anything | stays and is repinned, if a round has begun since it last was |
 //! | inside | it was preempted | travels with the strand; the core draws another from the pool |
-//! | inside | it blocks | stays and is repinned, after the borders took counted references |
+//! | inside | it blocks | stays and is repinned likewise, after the borders took counted references |
 //!
 //! A strand that was preempted inside cannot be given a participant pinned *today* instead: what it
 //! uses may have been unlinked an epoch ago.
@@ -43,6 +43,12 @@ impl Crossing {
     #[must_use]
     pub const fn new() -> Self {
         Self { top: core::ptr::null_mut(), paused_ns: None, carried: None }
+    }
+
+    /// Had the strand no border open? Then it can [arrive](Dispatcher::arrive) without further ado.
+    #[inline]
+    pub fn is_bare(&self) -> bool {
+        self.top.is_null()
     }
 
     /// Was the strand preempted inside, so that it carries a participant?
@@ -98,6 +104,14 @@ impl Dispatcher {
         }
     }
 
+    /// Moves to today's epoch, unless nobody has begun a round since this core last did.
+    #[inline]
+    fn catch_up(&mut self) {
+        if !self.epochs.is_up_to_date(self.core) {
+            self.repin();
+        }
+    }
+
     fn repin(&mut self) {
         // The round is read first: whoever sees it noted knows that the repin came after it began.
         let round = self.epochs.round();
@@ -134,6 +148,17 @@ impl Dispatcher {
         !border::is_running_inside::<P>() || self.epochs.participants().1 > 0
     }
 
+    /// The short way of [`depart`](Self::depart), for a strand without any border: nothing of it is to be
+    /// saved. False says that it has one.
+    #[inline]
+    pub fn depart_bare<P: Processor>(&mut self) -> bool {
+        let is_bare = P::top().is_null();
+        if is_bare {
+            self.catch_up();
+        }
+        is_bare
+    }
+
     /// The running strand leaves this core. `None` says that it must stay: it is preempted inside a
     /// border and there is no participant for the core to go on with.
     pub fn depart<P: Processor>(&mut self, why: Departure) -> Option<Crossing> {
@@ -154,7 +179,7 @@ impl Dispatcher {
         } else {
             // SAFETY: the running strand's own borders; methods are called with interrupts masked.
             unsafe { border::hold_all(top) };
-            self.repin();
+            self.catch_up();
         }
         let paused_ns = bound::is_bounded::<P>().then(P::now_ns);
         P::set_top(core::ptr::null_mut());

@@ -159,6 +159,13 @@ impl Epochs {
         self.round.load(Ordering::Acquire)
     }
 
+    /// Has core `core` repinned since the present round began? Asked by that core.
+    #[inline]
+    pub(crate) fn is_up_to_date(&self, core: usize) -> bool {
+        // Relaxed: whoever begins a round just now nudges the cores that have not noted it.
+        self.seen[core].0.load(Ordering::Relaxed) == self.round.load(Ordering::Relaxed)
+    }
+
     /// Core `core` has repinned since `round` began.
     pub(crate) fn note_repinned(&self, core: usize, round: u64) {
         self.seen[core].0.store(round, Ordering::Release);

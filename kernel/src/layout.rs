@@ -12,6 +12,9 @@ pub const DIRECT_MAP_SIZE: u64 = 64 << 40;
 /// Stacks, each in a slot with an unmapped guard page below it.
 pub const STACKS: u64 = 0xffff_c000_0000_0000;
 
+/// The same for small stacks, in smaller slots. Below the same entry of the top page table.
+pub const SMALL_STACKS: u64 = 0xffff_c010_0000_0000;
+
 /// Device registers, uncached and not executable.
 pub const MMIO: u64 = 0xffff_d000_0000_0000;
 

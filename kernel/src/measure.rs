@@ -1,4 +1,6 @@
-//! The kernel, as crate `stress` measures it.
+//! The kernel, as crate `stress` measures it. `strands`: its strands.
+
+mod strands;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{

@@ -1,7 +1,10 @@
 //! What each core has for itself.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+};
 
 use dispatcher::Dispatcher;
 
@@ -11,6 +14,7 @@ use crate::{
     machine::Machine,
     package::Why,
     queue::RunQueue,
+    roll::Roll,
     strand::{Exclusive, Priority, Strand},
     switch::After,
     timers::Timers,
@@ -29,6 +33,8 @@ pub struct Core<M: Machine> {
     /// Strands that wait for this core; others put strands on it and steal from it.
     pub(crate) queue: spin::Mutex<RunQueue<M>>,
     pub(crate) timers: spin::Mutex<Timers<M>>,
+    /// The strands that were made here.
+    pub(crate) roll: spin::Mutex<Roll<M>>,
     /// The running strand should lose the core as soon as it may.
     pub(crate) is_due: AtomicBool,
     /// The priority that runs, for those who wonder whether to interrupt. Idle counts as -1, so this
@@ -65,6 +71,10 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) must_repin: bool,
     /// Something with a time bound may run here: a tick that finds that it doesn't clears it.
     pub(crate) is_bounded: bool,
+    /// Numbers for strands that are made here.
+    pub(crate) ids: Range<u64>,
+    /// Others waited for the core when it was left.
+    pub(crate) is_waited_for: bool,
     /// When the timer goes off, if it is set.
     pub(crate) timer: Option<u64>,
 }
@@ -75,6 +85,7 @@ impl<M: Machine> Core<M> {
             id,
             queue: spin::Mutex::new(RunQueue::new(id)),
             timers: spin::Mutex::new(Timers::new()),
+            roll: spin::Mutex::new(Roll::new()),
             is_due: AtomicBool::new(false),
             level: AtomicU8::new(0),
             ticking: Ticking(AtomicBool::new(false)),
@@ -93,6 +104,8 @@ impl<M: Machine> Core<M> {
                 slice_end: 0,
                 must_repin: false,
                 is_bounded: false,
+                ids: 0..0,
+                is_waited_for: false,
                 timer: None,
             }),
         }
@@ -192,34 +205,79 @@ impl<M: Machine> Core<M> {
         self.arm();
     }
 
-    /// Sets the timer for whatever comes first: a sleeper, the end of the slice if anyone waits for
-    /// the core, the next try to repin. None of them, no tick. On this core, interrupts masked.
+    /// The running strand's slice has begun, and others may wait for it to end. A timer that goes off
+    /// before it ends is as good as one at its end, so most slices need not touch it. On this core,
+    /// interrupts masked.
+    #[inline]
+    pub(crate) fn watch_slice(&self) {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        let local = unsafe { self.local() };
+        if !(self.ticking.is_on() && local.timer.is_some_and(|timer| timer <= local.slice_end)) {
+            self.arm();
+        }
+    }
+
+    /// Sees to it that the timer goes off for whatever comes first: a sleeper, the end of the slice if
+    /// anyone waits for the core, the next try to repin. None of them, no tick; but one that is set for
+    /// earlier is left alone: when it goes off there is time to set it right. On this core, interrupts
+    /// masked.
     pub(crate) fn arm(&self) {
-        // SAFETY: on this core, masked; used no more after the timer's deadline is known.
+        let deadline = self.deadline();
+        // SAFETY: on this core, masked; used no more after the next line.
+        let local = unsafe { self.local() };
+        let (timer, slice_end) = (local.timer, local.slice_end);
+        let is_early = timer.is_some_and(|timer| deadline.is_none_or(|deadline| timer <= deadline));
+        if !is_early {
+            self.set_timer(deadline);
+        } else if timer.is_some_and(|timer| timer <= slice_end) {
+            // Whatever it was set for, it looks at the queue before the slice is over.
+            self.ticking.promise();
+        }
+    }
+
+    /// As [`arm`](Self::arm), and takes back what was set for earlier: for a core that halts.
+    pub(crate) fn arm_exactly(&self) {
+        self.set_timer(self.deadline());
+    }
+
+    fn set_timer(&self, deadline: Option<u64>) {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        let before = core::mem::replace(&mut unsafe { self.local() }.timer, deadline);
+        if before != deadline {
+            M::set_timer(deadline);
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
         let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
         let limit = local.limit.filter(|_| local.carrier.is_some());
-        // The less urgent wait without a tick until the running strand does, too.
-        let least = if is_idle { Priority::new(0) } else { local.ranking().priority() };
-        let is_wanted =
-            self.ticking.decide(|| self.queue.lock().highest().is_some_and(|highest| highest >= least));
+        // The less urgent wait without a tick until the running strand does, too. The idle strand has no
+        // slice: it looks at the queue by itself.
+        let least = local.ranking().priority();
+        let is_wanted = self
+            .ticking
+            .decide(|| !is_idle && self.queue.lock().highest().is_some_and(|highest| highest >= least));
         let sleeper = self.timers.lock().next();
-        // The idle strand has no slice: it looks at the queue by itself. A strand that should have lost
-        // the core and could not is asked again a little later, not in an endless row of interrupts.
+        // A strand that should have lost the core and could not is asked again a little later, not in an endless row of interrupts.
         let is_due = self.is_due.load(Ordering::Relaxed);
-        let slice = (is_wanted && !is_idle)
-            .then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
+        let slice = is_wanted.then(|| if is_due { slice_end.max(M::now_ns() + RETRY_NS) } else { slice_end });
         let tick = (must_repin || is_bounded).then(|| M::now_ns() + TICK_NS);
         // As with the slice: who cannot lose the core now is asked again a little later.
         let limit = limit.map(|limit| if is_due { limit.max(M::now_ns() + RETRY_NS) } else { limit });
-        let deadline = [sleeper, slice, tick, limit].into_iter().flatten().min();
-        local.timer = deadline;
-        M::set_timer(deadline);
+        [sleeper, slice, tick, limit].into_iter().flatten().min()
     }
 }
 
 impl<M: Machine> Local<M> {
+    /// The running strand may have the core for so long, while equals wait.
+    #[inline]
+    pub(crate) fn begin_slice(&mut self, now: u64) {
+        self.slice_end = now + self.ranking().priority().quantum_ns();
+    }
+
     /// The strand by whose priority and on whose time the core runs.
     pub(crate) fn ranking(&self) -> &Arc<Strand<M>> {
         self.carrier.as_ref().unwrap_or(&self.current)

@@ -76,6 +76,12 @@ impl Ticking {
         is_wanted
     }
 
+    /// By the core: a timer is set that goes off before the slice is over. What was queued before this is
+    /// seen then, at the latest.
+    pub(crate) fn promise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// By others, after [`after_queueing`].
     pub(crate) fn is_on(&self) -> bool {
         self.0.load(Ordering::Relaxed)

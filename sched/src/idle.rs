@@ -55,7 +55,7 @@ fn halt<M: Machine>(core: &'static Core<M>) {
         has_stolen = true;
     }
     if core.queue.lock().is_empty() {
-        core.arm();
+        core.arm_exactly();
         // SAFETY: on this core, masked; the reference ends with the statement.
         unsafe { core.local() }.dispatcher.halt();
         M::halt();

@@ -15,7 +15,7 @@
 //! - [`mod@terminate`]: how a strand is asked to end.
 //! - [`queue`]: the run queue of a core; [`fifo`]: the intrusive list that it is made of.
 //! - `account`: what is counted of all these, for people.
-//! - `roll`: every strand that there is.
+//! - `roll`: every strand that was made on a core; `joiners`: who waits for a strand's end.
 //! - [`idle`]: what a core does without work: steal, else halt.
 //! - [`workers`]: the strands that deliver what was posted for their core.
 //! - [`sync`]: mutex, condition, semaphore, channel, barrier: those of [`waiting`], over these strands.
@@ -39,7 +39,7 @@
 //! | a core halts while work arrives | it says that it is idle before it looks at its queue a last time; who brings work looks at that word after queueing it | a queued strand's core does not stay halted | `tests/loom.rs`, `tests/strands.rs` |
 //! | a post finds every worker busy, and one of them then sleeps | before it delivers, a worker makes sure that another watches | a delivery that sleeps holds up nobody else's, up to a bound | `tests/workers.rs` |
 //! | a spindle names a strand that has ended, or invents a name | a name is a slot and its generation, compared under the slot's lock | a name leads to the strand that it was given for, or to nobody | `tests/loom_slots.rs`, `tests/directory.rs` |
-//! | an ended strand's stack is freed under its feet | only the reaper frees stacks, from a list to which the next strand on the core puts them | a stack is freed when nothing runs on it | `tests/strands.rs` |
+//! | an ended strand's stack is freed or used again under its feet | it is given away by the strand that comes next on its core, to whoever needs one or to the reaper, who alone frees stacks | a stack has one user, and is freed when it has none | `tests/strands.rs` |
 #![no_std]
 
 extern crate alloc;
@@ -56,6 +56,7 @@ mod hail;
 #[cfg(all(feature = "host", not(loom)))]
 pub mod host;
 pub mod idle;
+mod joiners;
 pub mod machine;
 pub mod package;
 mod primitive;
@@ -83,7 +84,7 @@ pub use crate::{
     scheduler::Scheduler,
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
-    switch::{keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    switch::{hand_off, keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
     sync::{Barrier, Channel, Condition, Mutex, MutexGuard, Semaphore},
     terminate::{Terminated, Woken, is_terminated, terminate, try_block, try_block_until, try_sleep_ns},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},

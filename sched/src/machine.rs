@@ -35,6 +35,13 @@ pub unsafe trait Machine: Processor + Sized {
         0
     }
 
+    /// Takes the stack of a strand that has ended, which nothing runs on any more, for the next strand that
+    /// needs one; or gives it back, for the reaper to drop. On the core that the strand left, interrupts
+    /// masked: it must not be dropped here if that takes a strand's context.
+    fn keep_stack(stack: Self::Stack) -> Option<Self::Stack> {
+        Some(stack)
+    }
+
     /// From here on the running strand's stack ends at `bottom`, for
     /// [`Processor::has_room`]. Interrupts are masked.
     fn set_stack_bottom(bottom: usize) {

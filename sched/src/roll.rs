@@ -1,4 +1,5 @@
-//! The roll: every strand that has not been reaped, an intrusive list in the order in which they were made.
+//! The roll of a core: every strand that was made there and has not ended, an intrusive list in the order in
+//! which they were made. So cores that make strands do not meet.
 //!
 //! It takes no memory of its own, so that what is in use depends on who is there and not on who came and
 //! went. Entering and leaving take a few instructions, however many there are.
@@ -25,7 +26,7 @@ impl<M: Machine> Place<M> {
     }
 }
 
-/// The list. There is one, in the scheduler.
+/// The list. Each core has one.
 pub(crate) struct Roll<M: Machine> {
     first: Option<Arc<Strand<M>>>,
     last: Option<NonNull<Strand<M>>>,

@@ -15,12 +15,13 @@ use crate::{
     hail::IdleCores,
     machine::Machine,
     package::{Packages, hold::Held, seat},
-    roll::Roll,
     strand::{CoreSet, Priority, State, Strand},
 };
 
-/// So many strands are copied while the roll is locked.
+/// So many strands are copied while a roll is locked.
 const PIECE: usize = 16;
+/// How many numbers for strands a core takes at a time.
+const IDS_IN_BLOCK: u64 = 64;
 
 /// The global scheduler. One in a kernel, a `static`.
 pub struct Scheduler<M: Machine> {
@@ -29,9 +30,7 @@ pub struct Scheduler<M: Machine> {
     present: AtomicU64,
     /// Cores that halt, or are about to.
     pub(crate) idle: IdleCores,
-    pub(crate) next_id: AtomicU64,
-    /// Every strand that has not been reaped.
-    pub(crate) strands: spin::Mutex<Roll<M>>,
+    next_id: AtomicU64,
     directory: Directory<M>,
     packages: Packages<M>,
     /// Ended strands whose stacks are still to be freed.
@@ -47,7 +46,6 @@ impl<M: Machine> Scheduler<M> {
             present: AtomicU64::new(0),
             idle: IdleCores(AtomicU64::new(0)),
             next_id: AtomicU64::new(1),
-            strands: spin::Mutex::new(Roll::new()),
             directory: Directory::new(),
             packages: Packages::new(),
             ended: spin::Mutex::new(Fifo::new()),
@@ -97,19 +95,43 @@ impl<M: Machine> Scheduler<M> {
         &self.directory
     }
 
-    /// Every strand that was there at the beginning and has not been reaped, in the order in which they were
-    /// made. Copied in pieces, so that those who make strands and reap them never wait for long.
+    /// A number for a new strand: of a block of this core's, so that cores that make strands seldom meet.
+    /// Interrupts masked.
+    pub(crate) fn next_id(&self) -> u64 {
+        let take = |count| self.next_id.fetch_add(count, Ordering::Relaxed);
+        // A core's idle strand is made before the core has its part.
+        let Some(core) = self.core(M::core_id()) else { return take(1) };
+        // SAFETY: on this core, masked; used no more when this returns.
+        let ids = unsafe { &mut core.local().ids };
+        if ids.is_empty() {
+            let first = take(IDS_IN_BLOCK);
+            *ids = first..first + IDS_IN_BLOCK;
+        }
+        ids.start += 1;
+        ids.start - 1
+    }
+
+    /// The core on whose roll a strand stands.
+    pub(crate) fn home_of(&self, strand: &Strand<M>) -> &'static Core<M> {
+        self.core(strand.home.into()).expect("strands are made on cores that run some")
+    }
+
+    /// Every strand that was there at the beginning and has not ended, or must still be reaped, in the order of
+    /// their numbers: of those that were made on one core, the order in which they were. Copied in pieces, so
+    /// that those who make strands and end them never wait for long.
     pub fn strands(&self) -> Vec<Arc<Strand<M>>> {
         let end = self.next_id.load(Ordering::Relaxed);
-        let mut copy = Vec::with_capacity(M::masked(|| self.strands.lock().len()) + PIECE);
-        let mut known = 0;
-        loop {
-            copy.reserve(PIECE);
-            let copy_on = || self.strands.lock().copy_on(&mut copy, &mut known, PIECE, end);
-            if M::masked(copy_on) {
-                return copy;
+        let mut all = Vec::new();
+        for core in self.cores() {
+            let mut copy = Vec::with_capacity(M::masked(|| core.roll.lock().len()) + PIECE);
+            let mut known = 0;
+            while !M::masked(|| core.roll.lock().copy_on(&mut copy, &mut known, PIECE, end)) {
+                copy.reserve(PIECE);
             }
+            all.append(&mut copy);
         }
+        all.sort_unstable_by_key(|strand| strand.id());
+        all
     }
 
     /// Makes a strand runnable: on the core that it ran on last if that is idle, on another idle one

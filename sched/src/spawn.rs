@@ -1,12 +1,13 @@
 //! How a strand is made, joined and ended.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::{
     any::Any,
     fmt,
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
+use arrayvec::ArrayString;
 use dispatcher::{Crossing, DomainState, epoch::MOST_CORES};
 use waiting::Lending;
 
@@ -14,15 +15,16 @@ use crate::{
     account::{Clock, Counter, Whereabouts},
     attributes::Attributes,
     fifo::Links,
+    joiners::Joiners,
     machine::Machine,
     package::{self, Package},
     roll::Place,
     spot::Spot,
     strand::{CoreSet, Exclusive, Managed, Priority, Saved, State, Strand},
-    switch::finish,
+    switch::{Leaving, finish, leave, must_leave_again},
     terminate::{Terminated, terminate},
     token::Token,
-    wait::{block, current, unblock},
+    wait::{block, current},
 };
 
 /// Why a strand was not made.
@@ -45,10 +47,21 @@ impl fmt::Display for SpawnError {
 
 impl core::error::Error for SpawnError {}
 
+/// The most bytes of a strand's name; the rest is cut off.
+pub const LONGEST_NAME: usize = 31;
+
+pub(crate) type Name = ArrayString<LONGEST_NAME>;
+
+fn cut(name: &str) -> Name {
+    let mut own = Name::new();
+    own.push_str(&name[..name.floor_char_boundary(LONGEST_NAME)]);
+    own
+}
+
 /// What a new strand shall be like.
 #[derive(Clone)]
 pub struct Builder {
-    name: String,
+    name: Name,
     priority: Priority,
     affinity: CoreSet,
     domain: Option<Arc<DomainState>>,
@@ -57,11 +70,11 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A strand of the core's own, of normal priority, on any core.
+    /// A strand of the core's own, of normal priority, on any core. Of the name [`LONGEST_NAME`] bytes are kept.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
-            name: name.to_owned(),
+            name: cut(name),
             priority: Priority::NORMAL,
             affinity: CoreSet::ALL,
             domain: None,
@@ -121,8 +134,7 @@ impl Builder {
         stack: M::Stack,
         entry: impl FnOnce() + Send + 'static,
     ) -> Result<Handle<M>, SpawnError> {
-        let scheduler = M::scheduler();
-        if !scheduler.cores().any(|core| self.affinity.has(core.id())) {
+        if M::scheduler().present().first_of(self.affinity).is_none() {
             return Err(SpawnError::NoSuchCore);
         }
         self.make(stack, None, entry)
@@ -158,7 +170,7 @@ impl Builder {
         if is_named && scheduler.directory().enter(&strand).is_none() {
             return Err(SpawnError::Nameless);
         }
-        M::masked(|| scheduler.strands.lock().enter(strand.clone()));
+        M::masked(|| scheduler.home_of(&strand).roll.lock().enter(strand.clone()));
         if let Some(package) = package {
             package.strands.fetch_add(1, Ordering::Relaxed);
         }
@@ -189,9 +201,10 @@ impl Builder {
         saved: Saved,
     ) -> Arc<Strand<M>> {
         // A new strand begins where its maker is, and is taken elsewhere if somebody there is idle.
-        let core = M::masked(M::core_id);
+        let (core, id) = M::masked(|| (M::core_id(), M::scheduler().next_id()));
         Arc::new(Strand {
-            id: M::scheduler().next_id.fetch_add(1, Ordering::Relaxed),
+            id,
+            home: core as u16,
             handle: AtomicU64::new(0),
             name: self.name,
             attributes: Attributes::new(self.priority, self.affinity),
@@ -207,7 +220,7 @@ impl Builder {
             waits_at: Whereabouts::new(),
             entry: spin::Mutex::new(entry),
             stack: spin::Mutex::new(stack),
-            joiners: spin::Mutex::new(Some(Vec::new())),
+            joiners: spin::Mutex::new(Joiners::new()),
             saved: Exclusive::new(saved),
             lending: Lending::new(),
             managed: package.cloned().map(Managed::new),
@@ -220,6 +233,9 @@ impl Builder {
 /// Where every strand begins. Interrupts are masked.
 extern "C" fn main<M: Machine>() -> ! {
     finish::<M>();
+    if must_leave_again::<M>() {
+        leave::<M>(Leaving::Yielding);
+    }
     M::unmask();
     {
         let this = current::<M>();
@@ -248,23 +264,11 @@ impl<M: Machine> Handle<M> {
         &self.strand
     }
 
-    /// Waits until the strand has ended and its stack was freed.
+    /// Waits until the strand has ended and its stack can be had by others.
     #[track_caller]
     pub fn join(self) {
         let this = current::<M>();
-        loop {
-            let has_ended = M::masked(|| match &mut *self.strand.joiners.lock() {
-                None => true,
-                Some(joiners) => {
-                    if !joiners.iter().any(|joiner| Arc::ptr_eq(joiner, &this)) {
-                        joiners.push(this.clone());
-                    }
-                    false
-                }
-            });
-            if has_ended {
-                return;
-            }
+        while M::masked(|| self.strand.joiners.lock().enter(&this)) {
             block::<M>();
         }
     }
@@ -286,17 +290,11 @@ impl<M: Machine> Handle<M> {
         loop {
             // Once for each turn: a call that comes after it is kept for `block`.
             let is_terminated = this.is_terminated();
-            let has_ended = M::masked(|| match &mut *self.strand.joiners.lock() {
-                None => true,
-                Some(joiners) => {
-                    joiners.retain(|joiner| !Arc::ptr_eq(joiner, &this));
-                    if !is_terminated {
-                        joiners.push(this.clone());
-                    }
-                    false
-                }
+            let is_waiting = M::masked(|| {
+                let mut joiners = self.strand.joiners.lock();
+                if is_terminated { joiners.strike(&this) } else { joiners.enter(&this) }
             });
-            if has_ended {
+            if !is_waiting {
                 return Ok(());
             }
             if is_terminated {
@@ -307,8 +305,33 @@ impl<M: Machine> Handle<M> {
     }
 }
 
-/// Frees the stacks of the strands that have ended and tells those who wait; says how many there
-/// were. On a strand, where memory can be unmapped: the housekeeper's.
+/// Settles a strand that has ended, on the core that it has left: nothing runs on its stack any more. If
+/// all that is left of it is a stack that the machine keeps for others, that is all; else the reaper is
+/// called, for nothing is destroyed here. Interrupts masked.
+pub(crate) fn end<M: Machine>(strand: Arc<Strand<M>>) {
+    strand.set_state(State::Ended);
+    let is_plain = strand.domain.is_none() && strand.attachment.is_none() && strand.handle().is_none();
+    let stack = strand.stack.lock().take();
+    let refused = if is_plain { stack.and_then(M::keep_stack) } else { stack };
+    if is_plain && refused.is_none() {
+        close(&strand);
+    } else {
+        *strand.stack.lock() = refused;
+        M::scheduler().ended.lock().push(strand);
+        M::summon_reaper();
+    }
+}
+
+/// Strikes off a strand of which nothing is left, and tells those who wait for that.
+fn close<M: Machine>(strand: &Arc<Strand<M>>) {
+    let gone = M::masked(|| M::scheduler().home_of(strand).roll.lock().strike(strand));
+    let joiners = M::masked(|| strand.joiners.lock().close());
+    drop(gone);
+    joiners.call();
+}
+
+/// Frees the stacks of the strands that have ended and are left to it, and tells those who wait; says how
+/// many there were. On a strand, where memory can be unmapped: the housekeeper's.
 pub fn reap<M: Machine>() -> usize {
     let scheduler = M::scheduler();
     let mut ended = M::masked(|| core::mem::take(&mut *scheduler.ended.lock()));
@@ -317,10 +340,7 @@ pub fn reap<M: Machine>() -> usize {
         let stack = M::masked(|| strand.stack.lock().take());
         drop(stack);
         drop(strand.handle().and_then(|handle| scheduler.directory().strike(handle)));
-        let gone = M::masked(|| scheduler.strands.lock().strike(&strand));
-        let joiners = M::masked(|| strand.joiners.lock().take());
-        drop(gone);
-        joiners.iter().flatten().for_each(unblock);
+        close(&strand);
         count += 1;
     }
     count

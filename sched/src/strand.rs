@@ -1,6 +1,6 @@
 //! What a strand is.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::{
     any::Any,
     cell::UnsafeCell,
@@ -16,12 +16,14 @@ use crate::{
     account::{Clock, Counter, Whereabouts},
     attributes::Attributes,
     fifo::Links,
+    joiners::Joiners,
     machine::Machine,
     package::{
         Package,
         hold::{Held, Hold},
     },
     roll::Place,
+    spawn::Name,
     spot::Spot,
     sync::StrandsOf,
     token::Token,
@@ -62,7 +64,9 @@ pub struct Strand<M: Machine> {
     pub(crate) id: u64,
     /// Where it stands in the directory; zero if it is not listed.
     pub(crate) handle: AtomicU64,
-    pub(crate) name: String,
+    /// The core on whose roll it stands.
+    pub(crate) home: u16,
+    pub(crate) name: Name,
     pub(crate) attributes: Attributes,
     pub(crate) domain: Option<Arc<DomainState>>,
     /// What its maker keeps with it.
@@ -80,8 +84,8 @@ pub struct Strand<M: Machine> {
     /// What runs when it begins.
     pub(crate) entry: spin::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     pub(crate) stack: spin::Mutex<Option<M::Stack>>,
-    /// Who waits for its end; `None` once it has ended and its stack is gone.
-    pub(crate) joiners: spin::Mutex<Option<Vec<Arc<Strand<M>>>>>,
+    /// Who waits for its end.
+    pub(crate) joiners: spin::Mutex<Joiners<M>>,
     pub(crate) saved: Exclusive<Saved>,
     /// For which mutex it waits.
     pub(crate) lending: Lending<StrandsOf<M>>,
@@ -89,7 +93,7 @@ pub struct Strand<M: Machine> {
     pub(crate) managed: Option<Managed<M>>,
     /// Its neighbours in the list in which it stands; guarded by the list's lock.
     pub(crate) links: Exclusive<Links<M>>,
-    /// Its place on the roll of all strands; guarded by the roll's lock.
+    /// Its place on the roll of its home; guarded by that roll's lock.
     pub(crate) place: Exclusive<Place<M>>,
 }
 
@@ -240,9 +244,8 @@ impl<M: Machine> Strand<M> {
     pub fn joiners(&self, joiners: &mut [u64]) -> usize {
         M::masked(|| {
             let waiting = self.joiners.lock();
-            let waiting = waiting.as_deref().unwrap_or_default();
-            joiners.iter_mut().zip(waiting).for_each(|(place, joiner)| *place = joiner.id);
-            waiting.len()
+            joiners.iter_mut().zip(waiting.iter()).for_each(|(place, joiner)| *place = joiner.id);
+            waiting.iter().count()
         })
     }
 

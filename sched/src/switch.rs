@@ -12,7 +12,9 @@ use crate::{
     core::{Core, Local, TICK_NS},
     machine::Machine,
     package::{Reason, Seat, Why, carried, hold::Held, seat},
+    spawn::end,
     strand::{Priority, State, Strand},
+    wait::{block, unblock},
 };
 
 /// What becomes of the strand that left.
@@ -64,6 +66,29 @@ pub(crate) enum Leaving {
 /// Leaves the core to the next strand; returns when this one has its turn again, perhaps on another
 /// core. Returns at once if there is nobody to leave it to. Interrupts masked, outside of locks.
 pub(crate) fn leave<M: Machine>(leaving: Leaving) {
+    let mut leaving = leaving;
+    while !leave_once::<M>(leaving) && must_leave_again::<M>() {
+        if leaving != Leaving::Preempted {
+            // It is no interrupt that makes it leave, whatever it is in the middle of.
+            leaving = Leaving::Yielding;
+        }
+    }
+}
+
+/// Has whoever came back made somebody runnable, in settling the one that left, who should have the core
+/// at once?
+#[inline]
+pub(crate) fn must_leave_again<M: Machine>() -> bool {
+    let core = M::core();
+    core.is_due.load(Ordering::Relaxed) && M::is_preemptible() && {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        let is_idle = unsafe { core.local() }.is_idle();
+        !is_idle
+    }
+}
+
+/// As [`leave`], once. True says that it returned at once.
+fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     let core = M::core();
     let is_going_on = matches!(leaving, Leaving::Preempted | Leaving::Yielding);
     // SAFETY: on this core, masked; used no more after the switch.
@@ -82,30 +107,29 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
     let is_worth_it = |highest: Priority| must_go || highest >= ranking.priority();
     let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
     if !has_next && recall.is_none() && is_going_on && !is_exiled {
+        let is_waited_for = queue.highest().is_some_and(|highest| highest >= ranking.priority());
         drop(queue);
-        begin_slice(core, M::now_ns());
-        return;
+        local.begin_slice(M::now_ns());
+        if is_waited_for {
+            core.watch_slice();
+        }
+        return true;
     }
-    // A strand that leaves of its own accord inside a border is treated like one that blocks: it
-    // takes references, so that the pool of participants is for those who had no choice.
-    let why = if leaving == Leaving::Preempted { Departure::Preempted } else { Departure::Blocked };
-    let Some(crossing) = local.dispatcher.depart::<M>(why) else {
-        // No participant for the core to go on with. The strand gives way as soon as it leaves its
-        // outermost border, which is marked for that, or when the housekeeper has filled the pool.
+    let Some(crossing) = depart::<M>(local, leaving) else {
         drop(queue);
-        core.is_due.store(true, Ordering::Relaxed);
         local.recall = recall;
-        local.must_repin = !local.dispatcher.nudged::<M>();
-        core.arm();
-        M::summon_reaper();
-        return;
+        stay::<M>(core);
+        return true;
     };
-    // The core's participant, the old one or a fresh one, has just been moved to today's epoch.
-    local.must_repin = false;
     let now = M::now_ns();
     let next = if has_next { queue.pop() } else { None };
+    let highest = queue.highest();
     if recall.is_none() {
-        core.note_level(next.as_ref().map(|next| next.priority()));
+        let level = next.as_ref().map(|next| next.priority());
+        local.is_waited_for = highest.is_some() && highest >= level;
+        core.note_level(level);
+    } else {
+        local.is_waited_for = highest.is_some();
     }
     drop(queue);
     let mut carrier = local.carrier.take();
@@ -133,20 +157,51 @@ pub(crate) fn leave<M: Machine>(leaving: Leaving) {
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
     };
-    begin_slice(core, now);
+    local.begin_slice(now);
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
     unsafe { M::switch(save, load) };
     finish::<M>();
+    false
+}
+
+/// Takes leave of the dispatcher. `None` says that the strand must [stay].
+#[inline]
+fn depart<M: Machine>(local: &mut Local<M>, leaving: Leaving) -> Option<Option<Crossing>> {
+    let crossing = if local.dispatcher.depart_bare::<M>() {
+        None
+    } else {
+        // A strand that leaves of its own accord inside a border is treated like one that blocks: it
+        // takes references, so that the pool of participants is for those who had no choice.
+        let why = if leaving == Leaving::Preempted { Departure::Preempted } else { Departure::Blocked };
+        Some(local.dispatcher.depart::<M>(why)?)
+    };
+    // The core's participant, the old one or a fresh one, is at today's epoch.
+    local.must_repin = false;
+    Some(crossing)
+}
+
+/// There is no participant for the core to go on with. The strand gives way as soon as it leaves its
+/// outermost border, which is marked for that, or when the housekeeper has filled the pool.
+#[cold]
+fn stay<M: Machine>(core: &Core<M>) {
+    core.is_due.store(true, Ordering::Relaxed);
+    // SAFETY: on this core, masked; the reference ends with the statement.
+    let local = unsafe { core.local() };
+    local.must_repin = !local.dispatcher.nudged::<M>();
+    core.arm();
+    M::summon_reaper();
 }
 
 /// Makes `next`, which nobody else has, the core's current strand. Returns the one that it was, where its stack
-/// pointer is saved, and the stack pointer to go on with.
+/// pointer is saved, and the stack pointer to go on with. `crossing` is what is saved of its borders, if it
+/// has any open.
+#[inline]
 fn exchange<M: Machine>(
     core: &Core<M>,
     local: &mut Local<M>,
     next: Arc<Strand<M>>,
-    crossing: Crossing,
+    crossing: Option<Crossing>,
     now: u64,
 ) -> (Arc<Strand<M>>, *mut usize, usize) {
     next.spot.leave(core.id());
@@ -159,7 +214,9 @@ fn exchange<M: Machine>(
     let this = core::mem::replace(&mut local.current, next);
     // SAFETY: the strand that leaves is this one; nobody looks before `after` was done.
     let saved = unsafe { this.saved.get() };
-    saved.crossing = crossing;
+    if let Some(crossing) = crossing {
+        saved.crossing = crossing;
+    }
     core.switches.add_one();
     let save = &raw mut saved.stack_pointer;
     (this, save, load)
@@ -173,8 +230,7 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     let core = M::core();
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
-    let crossing = local.dispatcher.depart::<M>(Departure::Blocked).expect("who blocks can depart");
-    local.must_repin = false;
+    let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     let now = M::now_ns();
     let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
@@ -197,8 +253,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     let core = M::core();
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
-    let crossing = local.dispatcher.depart::<M>(Departure::Blocked).expect("who blocks can depart");
-    local.must_repin = false;
+    let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     let now = M::now_ns();
     let (this, save, load) = exchange(core, local, strand, crossing, now);
     // Its clock goes on: what it carries is its time, too.
@@ -213,11 +268,64 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     finish::<M>();
 }
 
-fn begin_slice<M: Machine>(core: &Core<M>, now: u64) {
-    // SAFETY: on this core, masked; used no more before `arm`.
-    let local = unsafe { core.local() };
-    local.slice_end = now + local.ranking().priority().quantum_ns();
-    core.arm();
+/// Blocks the running strand, as [`block`](crate::block) does, and lets `to` go on, as
+/// [`unblock`](crate::unblock) does: directly, in its place and for the rest of its slice, if `to` waits
+/// and may run on this core, and nobody more urgent is queued for it.
+#[track_caller]
+pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
+    assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
+    let is_done = M::masked(|| {
+        let core = M::core();
+        // SAFETY: on this core, masked; used no more after the switch.
+        let local = unsafe { core.local() };
+        if !may_give_away(core, local, to) {
+            return false;
+        }
+        if local.current.token.take() {
+            // It was called meanwhile, so it does not wait.
+            unblock(to);
+        } else if !to.token.call() {
+            // It does not wait, and will not the next time.
+            leave::<M>(Leaving::Blocking);
+        } else {
+            give_away(core, local, to.clone());
+        }
+        true
+    });
+    if !is_done {
+        unblock(to);
+        block::<M>();
+    }
+}
+
+/// Goes over to `to`, which was parked and has been called by the running strand.
+#[inline]
+fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<Strand<M>>) {
+    let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
+    core.note_level(Some(to.priority()));
+    let now = M::now_ns();
+    let (this, save, load) = exchange(core, local, to, crossing, now);
+    this.clock.stop(now);
+    local.after = After::Park(this);
+    // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+    if must_leave_again::<M>() {
+        leave::<M>(Leaving::Yielding);
+    }
+}
+
+/// Would `to` be chosen now, were it not that others wait for longer? No thread package has a say in it.
+#[inline]
+fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M>) -> bool {
+    let is_managed = local.carrier.is_some() || to.managed.is_some();
+    if is_managed || !to.affinity().has(core.id()) || core.is_due.load(Ordering::Relaxed) {
+        return false;
+    }
+    let queue = core.queue.lock();
+    let (highest, priority) = (queue.highest(), to.priority());
+    local.is_waited_for = highest == Some(priority);
+    highest.is_none_or(|highest| highest <= priority)
 }
 
 /// The first act of a strand that has got a core: settles the one that left, and takes up its own
@@ -229,31 +337,17 @@ pub(crate) fn finish<M: Machine>() {
     // SAFETY: this strand runs now, and nobody else touches what was saved of it.
     let saved = unsafe { local.current.saved.get() };
     M::set_stack_bottom(saved.bottom);
-    let is_bounded = saved.crossing.is_bounded();
-    local.is_bounded |= is_bounded;
-    local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
-    let scheduler = M::scheduler();
+    let mut is_bounded = false;
+    if !saved.crossing.is_bare() {
+        is_bounded = saved.crossing.is_bounded();
+        local.is_bounded |= is_bounded;
+        local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
+    }
+    let mut is_waited_for = local.is_waited_for;
     match core::mem::replace(&mut local.after, After::Nothing) {
         After::Nothing => {}
         After::Requeue(strand) => {
-            strand.set_state(State::Runnable);
-            // SAFETY: it does not run, and is on no queue yet.
-            let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
-            let is_low = is_inside && local.dispatcher.is_pool_low();
-            let (priority, affinity) = (strand.priority(), strand.affinity());
-            if priority > Priority::NORMAL || !affinity.has(core.id()) {
-                // It may have another core at once, or must.
-                scheduler.enqueue(strand);
-            } else {
-                core.queue.lock().push(strand);
-                core.look_again();
-                scheduler.offer(core.id(), affinity);
-            }
-            if is_low {
-                // Filled before it is dry: a strand that never leaves its border could not be
-                // preempted then, not even for the housekeeper.
-                M::summon_reaper();
-            }
+            is_waited_for |= requeue(core, local, strand);
         }
         After::Park(strand) => {
             strand.set_state(State::Blocked);
@@ -266,7 +360,7 @@ pub(crate) fn finish<M: Machine>() {
                 // It was called between its decision to block and now.
                 match &strand.managed {
                     Some(managed) if managed.hold.get() != Held::Free => seat::awaken(strand),
-                    _ => scheduler.enqueue_on(core.id(), strand),
+                    _ => M::scheduler().enqueue_on(core.id(), strand),
                 }
             }
         }
@@ -288,16 +382,38 @@ pub(crate) fn finish<M: Machine>() {
                 M::summon_reaper();
             }
         }
-        After::End(strand) => {
-            strand.set_state(State::Ended);
-            scheduler.ended.lock().push(strand);
-            M::summon_reaper();
-        }
+        After::End(strand) => end(strand),
     }
     if is_bounded {
         // While others ran the ticks may have stopped, and nobody else may come to need the timer.
         core.arm();
+    } else if is_waited_for {
+        core.watch_slice();
     }
+}
+
+/// Queues the strand that left and goes on later. Says whether the one for which it left now has an equal
+/// that waits here.
+fn requeue<M: Machine>(core: &Core<M>, local: &mut Local<M>, strand: Arc<Strand<M>>) -> bool {
+    strand.set_state(State::Runnable);
+    // SAFETY: it does not run, and is on no queue yet.
+    let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
+    let is_low = is_inside && local.dispatcher.is_pool_low();
+    let (priority, affinity) = (strand.priority(), strand.affinity());
+    let is_equal = priority >= local.ranking().priority();
+    if priority > Priority::NORMAL || !affinity.has(core.id()) {
+        // It may have another core at once, or must.
+        M::scheduler().enqueue(strand);
+    } else {
+        core.queue.lock().push(strand);
+        M::scheduler().offer(core.id(), affinity);
+    }
+    if is_low {
+        // Filled before it is dry: a strand that never leaves its border could not be
+        // preempted then, not even for the housekeeper.
+        M::summon_reaper();
+    }
+    is_equal
 }
 
 /// Lets equals and betters run first. Not from an interrupt.

@@ -261,18 +261,21 @@ impl Plan {
     }
 
     /// Gives up a counted reference. The last one sends the plan to the housekeeper again, since he
-    /// alone destroys.
+    /// alone destroys, and who must then be summoned: it says whether it was.
     ///
     /// # Safety
     ///
     /// The reference is the caller's and is given up once.
-    pub(crate) unsafe fn release(plan: *mut Self) {
+    #[must_use]
+    pub(crate) unsafe fn release(plan: *mut Self) -> bool {
         // SAFETY: the caller's reference keeps it alive.
-        if unsafe { &*plan }.references.release() {
+        let is_last = unsafe { &*plan }.references.release();
+        if is_last {
             // SAFETY: the publisher's reference is gone too, so a grace period has passed since it
             // was reachable and it is on no list.
             unsafe { Self::send(plan) }
         }
+        is_last
     }
 
     /// # Safety

@@ -32,6 +32,11 @@ impl Window {
         self.free.with(|free| free.insert(0..BitAlloc64K::CAP));
     }
 
+    /// Pages in a granule.
+    pub(super) const fn granule_pages(&self) -> usize {
+        self.granule_pages
+    }
+
     /// Bytes in a granule.
     pub(super) const fn granule(&self) -> u64 {
         (self.granule_pages * PAGE_SIZE) as u64

@@ -7,7 +7,7 @@ use sched::{
 };
 use x86_64::instructions::interrupts;
 
-use super::{Package, context, housekeeper, packages, workers};
+use super::{Package, context, housekeeper, packages, stacks, workers};
 use crate::{
     cores::{self, words},
     events::strands as events,
@@ -110,6 +110,11 @@ unsafe impl Machine for Cpu {
 
     fn prepare(stack: &mut Stack, entry: extern "C" fn() -> !) -> usize {
         context::prepare(stack, entry)
+    }
+
+    #[inline]
+    fn keep_stack(stack: Stack) -> Option<Stack> {
+        stacks::keep(stack)
     }
 
     fn stack_bottom(stack: &Stack) -> usize {

@@ -10,7 +10,7 @@ use sched::{Builder, Priority};
 use smp::CoreSet;
 use spin::Once;
 
-use super::{Cpu, SpawnError, Strand, epochs, spawn, workers};
+use super::{Cpu, SpawnError, Strand, epochs, spawn, stacks, workers};
 
 static STRAND: Once<Arc<Strand>> = Once::new();
 
@@ -90,11 +90,12 @@ pub fn wait_for_grace() {
 }
 
 /// As [`wait_for_grace`], once nothing is being delivered any more, and then until the housekeeper has put
-/// everything away: for those who count.
+/// everything away, stacks that are kept for the next strands included: for those who count.
 pub fn settle() {
     workers::settle();
     wait_for_grace();
     while !IS_IDLE.load(Ordering::Acquire) {
         sched::sleep_ns::<Cpu>(FIRST_PAUSE_NS);
     }
+    stacks::drain();
 }

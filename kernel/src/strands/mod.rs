@@ -1,7 +1,7 @@
 //! Strands on this machine.
 //!
 //! - [`cpu`]: [`Cpu`], the machine as `dispatcher` and `sched` want it; `context`: the switch itself.
-//! - [`mod@spawn`]: strands with guarded stacks.
+//! - [`mod@spawn`]: strands with guarded stacks; `stacks`: those that are kept for the next strand.
 //! - [`housekeeper`]: the strand that waits for grace periods, destroys, and reaps.
 //! - [`packages`]: thread packages, and whose their handlers are.
 //! - [`workers`]: the strands of each core that deliver what was posted for it.
@@ -17,6 +17,7 @@ mod packages_tests;
 #[cfg(feature = "ktest")]
 mod pool_tests;
 mod spawn;
+pub mod stacks;
 #[cfg(feature = "ktest")]
 mod tests;
 pub mod workers;
@@ -30,7 +31,7 @@ use spin::Once;
 use crate::cores;
 
 pub use cpu::Cpu;
-pub use spawn::{SpawnError, spawn, spawn_managed, spawn_on};
+pub use spawn::{STACK_SIZE, SpawnError, spawn, spawn_managed, spawn_on, spawn_sized};
 
 /// A strand of this kernel.
 pub type Strand = sched::Strand<Cpu>;

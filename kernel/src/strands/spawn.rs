@@ -5,8 +5,8 @@ use core::fmt;
 
 use sched::{Builder, CoreSet};
 
-use super::{Cpu, Handle, Package};
-use crate::memory::{MapError, Stack};
+use super::{Cpu, Handle, Package, stacks};
+use crate::memory::MapError;
 
 /// The stack of a strand, in bytes: four times what a foreign handler must find at least.
 pub const STACK_SIZE: usize = 64 * 1024;
@@ -36,8 +36,24 @@ impl core::error::Error for SpawnError {}
 /// # Errors
 ///
 /// See [`SpawnError`].
+#[inline]
 pub fn spawn(builder: Builder, entry: impl FnOnce() + Send + 'static) -> Result<Handle, SpawnError> {
-    let stack = Stack::new(STACK_SIZE).map_err(SpawnError::Stack)?;
+    spawn_sized(builder, STACK_SIZE, entry)
+}
+
+/// As [`spawn`], with a stack of so many bytes, rounded up to pages. A strand that raises needs what a
+/// foreign handler must find and its own frames beside; one of the kernel's own that does not, and the
+/// interrupts upon it, get by with 16 KiB.
+///
+/// # Errors
+///
+/// See [`SpawnError`].
+pub fn spawn_sized(
+    builder: Builder,
+    stack_bytes: usize,
+    entry: impl FnOnce() + Send + 'static,
+) -> Result<Handle, SpawnError> {
+    let stack = stacks::take(stack_bytes).map_err(SpawnError::Stack)?;
     builder.spawn::<Cpu>(stack, entry).map_err(SpawnError::Scheduler)
 }
 
@@ -51,7 +67,7 @@ pub fn spawn_managed(
     builder: Builder,
     entry: impl FnOnce() + Send + 'static,
 ) -> Result<Handle, SpawnError> {
-    let stack = Stack::new(STACK_SIZE).map_err(SpawnError::Stack)?;
+    let stack = stacks::take(STACK_SIZE).map_err(SpawnError::Stack)?;
     builder.spawn_managed::<Cpu>(package, stack, entry).map_err(SpawnError::Scheduler)
 }
 

@@ -18,7 +18,7 @@ const SPINDLES: [(&str, &[&str]); 3] = [
 ];
 
 /// Samples of each case.
-const SAMPLES: usize = 101;
+pub(super) const SAMPLES: usize = 101;
 /// A case that has taken so many ticks is cut short once it has so many samples: some wait for others.
 const ENOUGH: (u64, usize) = (4_000_000_000, 11);
 /// Samples that are thrown away: the first touch memory for the first time.
@@ -33,29 +33,31 @@ pub fn run<K: Instrument>(kernel: &'static K, tell: &mut dyn FnMut(&Samples)) ->
     for case in Case::<K>::all() {
         let name = case.name;
         let ready = case.make(kernel).map_err(|error| format!("{name}: {error}"))?;
-        tell(&sample(kernel, name, case.batch, &|times| ready(times), case.leaves_posts));
+        tell(&sample(kernel, name, case.batch, &|times| ready(times), case.leaves_posts, SAMPLES));
         drop(ready);
         kernel.settle();
     }
     for (case, spindles) in SPINDLES {
         spindles.iter().try_for_each(|spindle| kernel.load(spindle))?;
-        let samples = sample(kernel, case, BATCH, &|times| kernel.raise_hello_times(times), false);
+        let samples = sample(kernel, case, BATCH, &|times| kernel.raise_hello_times(times), false, SAMPLES);
         spindles.iter().rev().try_for_each(|spindle| kernel.unload(spindle))?;
         tell(&samples);
     }
     Ok(())
 }
 
-fn sample<K: Instrument>(
+/// Takes samples of `body`, a `batch` at a time, on the calling strand's core.
+pub(super) fn sample<K: Instrument>(
     kernel: &K,
     case: &'static str,
     batch: u64,
     body: &dyn Fn(u64),
     leaves_posts: bool,
+    samples: usize,
 ) -> Samples {
-    let mut thousandths = Vec::with_capacity(SAMPLES);
+    let mut thousandths = Vec::with_capacity(samples);
     let mut spent = 0;
-    for at in 0..WARM_UP + SAMPLES {
+    for at in 0..WARM_UP + samples {
         let begun = kernel.ticks();
         body(batch);
         let ticks = kernel.ticks().wrapping_sub(begun);

@@ -10,6 +10,7 @@
 //! - [`costs`]: runs each of them on one core.
 //! - [`parallel`]: runs some of them on many cores at once, between marks by which a recorder outside
 //!   of the machine sees what the cores do to each other's cache lines.
+//! - [`strands`]: what strands cost, by the same means.
 //! - [`sample`]: what was measured, as people and as tools read it.
 
 pub mod cases;
@@ -17,6 +18,7 @@ pub mod costs;
 pub mod parallel;
 pub mod sample;
 pub mod stage;
+pub mod strands;
 
 pub use self::{
     cases::Case,

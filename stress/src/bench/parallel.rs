@@ -38,6 +38,47 @@ pub struct Phase {
     pub samples: Samples,
 }
 
+/// May interrupts come while cores do the same at once?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interrupts {
+    /// No: they have stores of their own.
+    Masked,
+    /// Yes: what is done waits for others.
+    LetIn,
+}
+
+/// Numbers the phases, runs them one after the other and tells of each.
+pub(super) struct Phases<'a, K: 'static> {
+    pub(super) kernel: &'static K,
+    pub(super) number: u32,
+    pub(super) tell: &'a mut dyn FnMut(&Phase),
+}
+
+impl<K: Instrument> Phases<'_, K> {
+    /// `ready` on the first `cores` cores at once, `times` times on each.
+    pub(super) fn run(
+        &mut self,
+        case: &'static str,
+        cores: u32,
+        times: u64,
+        interrupts: Interrupts,
+        ready: &Arc<Ready>,
+    ) -> Result<(), String> {
+        self.number += 1;
+        self.kernel.mark(Mark::Phase);
+        let thousandths = at_once(self.kernel, cores, times, interrupts, ready)?;
+        (self.tell)(&Phase { number: self.number, times, samples: Samples { case, cores, thousandths } });
+        Ok(())
+    }
+
+    /// The phase that shares on purpose.
+    pub(super) fn control(&mut self, times: u64) -> Result<(), String> {
+        let control: Ready =
+            Box::new(|times| repeat(times, |_| CONTROL_WORD.fetch_add(1, Ordering::Relaxed)));
+        self.run(CONTROL, self.kernel.cores(), times, Interrupts::Masked, &Arc::new(control))
+    }
+}
+
 /// Runs every parallel case `times` times on 1, 2, 4, ... and all cores; `tell` hears of each phase.
 ///
 /// # Errors
@@ -48,30 +89,22 @@ pub fn run<K: Instrument>(
     times: u64,
     tell: &mut dyn FnMut(&Phase),
 ) -> Result<(), String> {
-    let mut number = 0;
-    let mut phase = |case: &'static str, cores: u32, ready: &Arc<Ready>| -> Result<(), String> {
-        number += 1;
-        kernel.mark(Mark::Phase);
-        let thousandths = at_once(kernel, cores, times, ready)?;
-        tell(&Phase { number, times, samples: Samples { case, cores, thousandths } });
-        Ok(())
-    };
+    let mut phases = Phases { kernel, number: 0, tell };
     for case in Case::<K>::parallel() {
         let name = case.name;
         let ready = case.make(kernel).map_err(|error| format!("{name}: {error}"))?;
         let ready = Arc::new(ready);
         for cores in numbers_of_cores(kernel.cores()) {
-            phase(name, cores, &ready)?;
+            phases.run(name, cores, times, Interrupts::Masked, &ready)?;
         }
         drop(ready);
         kernel.settle();
     }
-    let control: Ready = Box::new(|times| repeat(times, |_| CONTROL_WORD.fetch_add(1, Ordering::Relaxed)));
-    phase(CONTROL, kernel.cores(), &Arc::new(control))
+    phases.control(times)
 }
 
 /// 1, 2, 4, ... and all.
-fn numbers_of_cores(all: u32) -> impl Iterator<Item = u32> {
+pub(super) fn numbers_of_cores(all: u32) -> impl Iterator<Item = u32> {
     (0..).map(|power| 1 << power).take_while(move |cores| *cores < all).chain([all])
 }
 
@@ -85,6 +118,7 @@ fn at_once<K: Instrument>(
     kernel: &'static K,
     cores: u32,
     times: u64,
+    interrupts: Interrupts,
     ready: &Arc<Ready>,
 ) -> Result<Vec<u64>, String> {
     let arrived = Arc::new(AtomicU32::new(0));
@@ -97,13 +131,17 @@ fn at_once<K: Instrument>(
             meet(&met, cores);
             let ready: &Ready = black_box(&ready);
             let mut ticks = 0;
-            kernel.undisturbed(&mut || {
+            let mut record = || {
                 let begun = kernel.ticks();
                 kernel.mark(Mark::Begin);
                 ready(times);
                 kernel.mark(Mark::End);
                 ticks = kernel.ticks().wrapping_sub(begun);
-            });
+            };
+            match interrupts {
+                Interrupts::Masked => kernel.undisturbed(&mut record),
+                Interrupts::LetIn => record(),
+            }
             results[core as usize].0.store(ticks * 1000 / times.max(1), Ordering::Relaxed);
         });
         match kernel.spawn_on(core, body) {

@@ -1,10 +1,13 @@
 //! The host's part: criterion's benchmarks of the dispatcher, and what they print themselves.
-use super::SUITE;
+use super::Suite;
 use super::measurement::{self, Measurement, Mode};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::shell;
 use crate::workspace::Workspace;
+
+/// The suite that has a part for the host, and the name of its benchmark.
+const SUITE: &str = Suite::Dispatch.name();
 
 /// Runs the benchmarks of crate `hosted` and reads what they measured.
 pub fn run(workspace: &Workspace) -> Result<Vec<Measurement>> {

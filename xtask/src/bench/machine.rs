@@ -1,5 +1,5 @@
 //! The kernel's part: a machine that runs one console command and prints lines of JSON.
-use super::SUITE;
+use super::Suite;
 use super::measurement::{self, Measurement, Mode};
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -57,25 +57,31 @@ pub fn flags(machine: &Machine) -> String {
 }
 
 /// Each case on one core.
-pub fn costs(shell: Shell, machine: &Machine, mode: Mode) -> Result<Vec<Measurement>> {
+pub fn costs(shell: Shell, machine: &Machine, suite: Suite, mode: Mode) -> Result<Vec<Measurement>> {
     let step = format!("measuring in the kernel, {}", mode.name());
     let lines = run(shell, machine, &step)?;
-    let all: Vec<_> = lines.iter().filter_map(|value| Measurement::read(SUITE, mode, value)).collect();
+    let all: Vec<_> = lines.iter().filter_map(|value| Measurement::read(suite.name(), mode, value)).collect();
     some(all)
 }
 
-/// The parallel cases, phase by phase.
-pub fn phases(shell: Shell, machine: &Machine, step: &str) -> Result<Vec<Phase>> {
+/// The parallel cases, phase by phase, and whatever else was printed.
+pub fn phases(
+    shell: Shell,
+    machine: &Machine,
+    suite: Suite,
+    step: &str,
+) -> Result<(Vec<Phase>, Vec<JsonValue>)> {
     let lines = run(shell, machine, step)?;
-    some(lines.iter().filter_map(phase).collect())
+    let phases = some(lines.iter().filter_map(|line| phase(suite, line)).collect())?;
+    Ok((phases, lines))
 }
 
-fn phase(value: &JsonValue) -> Option<Phase> {
+fn phase(suite: Suite, value: &JsonValue) -> Option<Phase> {
     let object = value.get::<HashMap<String, JsonValue>>()?;
     Some(Phase {
         number: *object.get("phase")?.get::<f64>()? as u32,
         times: *object.get("times")?.get::<f64>()? as u64,
-        measurement: Measurement::read(SUITE, Mode::Tcg, object.get("of")?)?,
+        measurement: Measurement::read(suite.name(), Mode::Tcg, object.get("of")?)?,
     })
 }
 
@@ -87,7 +93,7 @@ fn some<T>(all: Vec<T>) -> Result<Vec<T>> {
 }
 
 /// Boots it and gives the lines of JSON that it prints.
-fn run(shell: Shell, machine: &Machine, step: &str) -> Result<Vec<JsonValue>> {
+pub fn run(shell: Shell, machine: &Machine, step: &str) -> Result<Vec<JsonValue>> {
     let step = Step::begin(step);
     let details = step.details();
     let (mut output, mut told) = (Vec::new(), 0);
@@ -122,6 +128,7 @@ fn run(shell: Shell, machine: &Machine, step: &str) -> Result<Vec<JsonValue>> {
 #[cfg(test)]
 mod tests {
     use super::{flags, machine, phase};
+    use crate::bench::Suite;
     use crate::bench::measurement::{Mode, parse};
     use crate::image::Image;
     use std::path::Path;
@@ -141,9 +148,12 @@ mod tests {
     #[test]
     fn phases_are_read() {
         let line = r#"{"phase":3,"times":2000,"of":{"case":"loop","cores":2,"samples":[1.0,2.0]}}"#;
-        let phase = phase(&parse(line).unwrap()).unwrap();
+        let phase = phase(Suite::Dispatch, &parse(line).unwrap()).unwrap();
         assert_eq!((phase.number, phase.times, phase.measurement.cores), (3, 2000, 2));
         assert_eq!(phase.measurement.samples, [1.0, 2.0]);
-        assert!(super::phase(&parse(r#"{"case":"loop","cores":2,"samples":[1.0]}"#).unwrap()).is_none());
+        assert!(
+            super::phase(Suite::Dispatch, &parse(r#"{"case":"loop","cores":2,"samples":[1.0]}"#).unwrap())
+                .is_none()
+        );
     }
 }

@@ -1,6 +1,5 @@
 //! What the recorder, a plugin in QEMU, has seen, and what follows from it: do cores that raise at once
 //! share nothing that one of them writes, and does each execute what a lone one does?
-use super::SUITE;
 use super::machine::Phase;
 use super::measurement::{Measurement, Mode};
 use crate::error::{Error, Result};
@@ -128,11 +127,20 @@ pub struct Verdict {
     pub problems: Vec<String>,
 }
 
-/// The most that a core's count may differ from that of a lone one.
-const TOLERANCE: f64 = 0.01;
+/// What is wrong with a case on several cores.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// By what share of a lone core's instructions a core's may differ.
+    pub tolerance: f64,
+    /// May the cores touch what another writes? It is shown all the same.
+    pub may_share: bool,
+}
 
-/// Judges the phases by the report.
-pub fn judge(phases: &[Phase], report: &Report, names: &Names) -> Verdict {
+/// Cores that raise at once.
+pub const RAISES: Limits = Limits { tolerance: 0.01, may_share: false };
+
+/// Judges the phases by the report; `limits` says by case what is wrong.
+pub fn judge(phases: &[Phase], report: &Report, names: &Names, limits: fn(&str) -> Limits) -> Verdict {
     let mut verdict = Verdict::default();
     for phase in phases {
         let (case, cores) = (&phase.measurement.case, phase.measurement.cores);
@@ -150,7 +158,8 @@ pub fn judge(phases: &[Phase], report: &Report, names: &Names) -> Verdict {
         let alone = verdict.counts.iter().find(|of| of.case == *case).map_or(samples[0], |of| of.samples[0]);
         let worst = samples.iter().map(|count| (count / alone - 1.0).abs()).fold(0.0, f64::max);
         let is_control = case == CONTROL;
-        if worst > TOLERANCE {
+        let limits = if is_control { RAISES } else { limits(case) };
+        if worst > limits.tolerance {
             verdict.problems.push(format!(
                 "{case} on {cores} cores: a core executes {:.1} % more or less than a lone one",
                 worst * 100.0
@@ -162,7 +171,7 @@ pub fn judge(phases: &[Phase], report: &Report, names: &Names) -> Verdict {
             ));
         }
         let told: Vec<String> = findings.iter().map(|finding| tell(finding, names)).collect();
-        if !is_control {
+        if !is_control && !limits.may_share {
             verdict.problems.extend(told.iter().map(|line| format!("{case} on {cores} cores: {line}")));
         }
         let sum = |of: fn(&CoreRecord) -> u64| records.iter().map(|record| of(record)).sum::<u64>();
@@ -177,8 +186,11 @@ pub fn judge(phases: &[Phase], report: &Report, names: &Names) -> Verdict {
         if is_control {
             verdict.lines.extend(told.iter().map(|line| format!("{:<14} as it must be: {line}", "")));
         } else {
+            if limits.may_share {
+                verdict.lines.extend(told.iter().map(|line| format!("{:<14} {line}", "")));
+            }
             verdict.counts.push(Measurement {
-                suite: SUITE,
+                suite: phase.measurement.suite,
                 case: case.clone(),
                 mode: Mode::Icount,
                 cores,
@@ -212,7 +224,7 @@ fn tell(finding: &Shared, names: &Names) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{CONTROL, Report, judge, options};
+    use super::{CONTROL, RAISES, Report, judge, options};
     use crate::bench::machine::Phase;
     use crate::bench::measurement::{Measurement, Mode};
     use crate::symbols::Names;
@@ -233,14 +245,14 @@ mod tests {
 
     fn problems(report: &str) -> Vec<String> {
         let phases = [phase(1, "raise", 1), phase(2, "raise", 2), phase(3, CONTROL, 2)];
-        judge(&phases, &Report::parse(report).unwrap(), &Names::default()).problems
+        judge(&phases, &Report::parse(report).unwrap(), &Names::default(), |_| RAISES).problems
     }
 
     #[test]
     fn a_clean_run_has_no_problem() {
         assert_eq!(problems(GOOD), [""; 0]);
         let phases = [phase(1, "raise", 1), phase(2, "raise", 2), phase(3, CONTROL, 2)];
-        let verdict = judge(&phases, &Report::parse(GOOD).unwrap(), &Names::default());
+        let verdict = judge(&phases, &Report::parse(GOOD).unwrap(), &Names::default(), |_| RAISES);
         assert_eq!(verdict.counts.len(), 2);
         assert_eq!(verdict.counts[1].samples, [10.0, 10.0]);
     }
@@ -262,7 +274,7 @@ mod tests {
             assert!(problems[0].contains(word), "{problems:?}");
         }
         let without_control =
-            judge(&[phase(1, "raise", 1)], &Report::parse(GOOD).unwrap(), &Names::default());
+            judge(&[phase(1, "raise", 1)], &Report::parse(GOOD).unwrap(), &Names::default(), |_| RAISES);
         assert!(without_control.problems[0].contains("no control"));
     }
 

@@ -1,12 +1,17 @@
 //! `bench`.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use core::str::FromStr;
 
 use shell::{
     Call, Command, CommandError,
     table::{Column, Table},
 };
-use stress::bench::{Samples, costs, parallel};
+use stress::bench::{
+    Samples, costs,
+    parallel::{self, Phase},
+    strands::{self, many},
+};
 
 use crate::{console::Kernel, torment::Victim};
 
@@ -15,26 +20,37 @@ const TIMES: u64 = 20_000;
 
 pub const BENCH: Command<Kernel> = Command {
     name: "bench",
-    summary: "measure what a raise costs",
-    usage: "bench dispatch [raw] | bench parallel [TIMES] [raw]",
+    summary: "measure what raises and strands cost",
+    usage: "bench dispatch [raw] | bench parallel [TIMES] [raw] | bench strands [raw] | bench weave [TIMES] [raw] | \
+            bench many [COUNT] [raw]",
     example: "bench dispatch",
     help: "`bench dispatch` measures raises of many kinds on one core, in ticks of the time-stamp counter for one \
            raise. `bench parallel` lets 1, 2, 4 and all cores raise at once, TIMES times each (20,000, if it is left \
-           out). With `raw` each result is a line of JSON with every sample: `cargo xtask bench dispatch` reads \
+           out). `bench strands` measures what strands cost on one core, `bench weave` lets cores yield, make and wake \
+           strands at once, `bench many` makes COUNT strands (100,000, if it is left out) that live at the same time, \
+           for which there must be memory. With `raw` each result is a line of JSON with every sample: `cargo xtask bench` reads \
            those, on machines that count time and on machines that count instructions.",
     run,
     complete: |hint| match hint.arguments.len() {
-        0 => ["dispatch".to_string(), "parallel".to_string()].into(),
+        0 => WHICH.map(ToString::to_string).into(),
         _ => ["raw".to_string()].into(),
     },
 };
 
+const WHICH: [&str; 5] = ["dispatch", "parallel", "strands", "weave", "many"];
+
 fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     match call.arguments.word("WHICH")? {
-        "dispatch" => dispatch(call),
-        "parallel" => in_parallel(call),
+        "dispatch" => on_one_core(call, |tell| costs::run(&Victim, tell)),
+        "strands" => on_one_core(call, |tell| {
+            strands::run(&Victim, tell);
+            Ok(())
+        }),
+        "parallel" => at_once(call, |times, tell| parallel::run(&Victim, times, tell).map(|()| None)),
+        "weave" => at_once(call, |times, tell| strands::run_apart(&Victim, times, tell).map(Some)),
+        "many" => many(call),
         other => {
-            let text = alloc::format!("there is no bench '{other}'; there are: dispatch, parallel");
+            let text = alloc::format!("there is no bench '{other}'; there are: {}", WHICH.join(", "));
             Err(CommandError::failed(text))
         }
     }
@@ -48,12 +64,17 @@ fn is_raw(word: Option<&str>) -> Result<bool, CommandError> {
     }
 }
 
-fn dispatch(call: &mut Call<Kernel>) -> Result<(), CommandError> {
+type Tell<'a, T> = &'a mut dyn FnMut(&T);
+
+fn on_one_core(
+    call: &mut Call<Kernel>,
+    measure: impl FnOnce(Tell<Samples>) -> Result<(), String>,
+) -> Result<(), CommandError> {
     let is_raw = is_raw(call.arguments.optional_word())?;
     call.arguments.end()?;
     let mut table = table();
     let done = quietly(|| {
-        costs::run(&Victim, &mut |samples| {
+        measure(&mut |samples| {
             if is_raw {
                 crate::println!("{samples}");
             } else {
@@ -68,17 +89,27 @@ fn dispatch(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn in_parallel(call: &mut Call<Kernel>) -> Result<(), CommandError> {
+/// A number, if one is given, and `raw`, if that is.
+fn number_and_raw<N: FromStr>(call: &mut Call<Kernel>) -> Result<(Option<N>, bool), CommandError> {
     let mut word = call.arguments.optional_word();
-    let times = word.and_then(|word| word.replace(['_', ','], "").parse().ok());
-    if times.is_some() {
+    let number = word.and_then(|word| word.replace(['_', ','], "").parse().ok());
+    if number.is_some() {
         word = call.arguments.optional_word();
     }
     let is_raw = is_raw(word)?;
     call.arguments.end()?;
+    Ok((number, is_raw))
+}
+
+/// `measure` may say how many wake-ups there were, and for how many interrupts.
+fn at_once(
+    call: &mut Call<Kernel>,
+    measure: impl FnOnce(u64, Tell<Phase>) -> Result<Option<(u64, u64)>, String>,
+) -> Result<(), CommandError> {
+    let (times, is_raw) = number_and_raw(call)?;
     let mut table = table();
     let done = quietly(|| {
-        parallel::run(&Victim, times.unwrap_or(TIMES), &mut |phase| {
+        measure(times.unwrap_or(TIMES), &mut |phase| {
             if is_raw {
                 crate::println!(
                     r#"{{"phase":{},"times":{},"of":{}}}"#,
@@ -91,10 +122,31 @@ fn in_parallel(call: &mut Call<Kernel>) -> Result<(), CommandError> {
             }
         })
     });
-    done.map_err(CommandError::failed)?;
+    let wakes = done.map_err(CommandError::failed)?;
     if !is_raw {
         write!(call.out, "{table}")?;
     }
+    match wakes {
+        Some((wakes, kicks)) if is_raw => crate::println!(r#"{{"wakes":{wakes},"kicks":{kicks}}}"#),
+        Some((wakes, kicks)) => writeln!(call.out, "{wakes} wake-ups, {kicks} interrupts between cores")?,
+        None => {}
+    }
+    Ok(())
+}
+
+fn many(call: &mut Call<Kernel>) -> Result<(), CommandError> {
+    let (count, is_raw) = number_and_raw(call)?;
+    let outcome = many::run(&Victim, count.unwrap_or(many::COUNT)).map_err(CommandError::failed)?;
+    if is_raw {
+        crate::println!("{outcome}");
+        return Ok(());
+    }
+    let many::Outcome { count, ended, bytes, fresh_stacks, .. } = outcome;
+    writeln!(
+        call.out,
+        "{count} strands lived at once, {bytes} bytes each while parked, and {ended} ran to their end"
+    )?;
+    writeln!(call.out, "1000 more took {fresh_stacks} fresh stacks")?;
     Ok(())
 }
 
