@@ -447,7 +447,7 @@ unsafe impl Machine for HostMachine {
 
     /// Every other one is dropped at once, and the rest are left to the reaper.
     fn keep_stack(stack: HostStack) -> Option<HostStack> {
-        (world().turns.fetch_add(1, Ordering::Relaxed) % 2 == 0).then_some(stack)
+        world().turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(2).then_some(stack)
     }
 
     unsafe fn switch(save: *mut usize, load: usize) {
