@@ -28,7 +28,7 @@ Usage: cargo xtask test [FILTER] [OPTIONS]
                    host    what needs no machine: the crates' own tests
                    models  the concurrent parts under loom, and under Miri where a nightly has it
                    kernel  inside the booted kernel, at 1, 2, 4 and 8 cores (debug: 1 and 8),
-                           and tests of time where instructions are counted instead, at 1, 2 and 8
+                           and tests of time where instructions are counted instead, at 1
                    system  over the console: xtask/tests/system/*.script, and the README's session
   --cores N      in ring kernel: only at this number of cores
   --long         also what takes minutes
