@@ -57,6 +57,7 @@ const SAMPLES: usize = 15;
 /// Measures every case on the calling strand's core; `tell` hears of each as it is done.
 pub fn run<W: Weaver>(kernel: &'static W, tell: &mut dyn FnMut(&Samples)) {
     for case in Case::<W>::all() {
+        kernel.mark(crate::bench::Mark::Phase);
         let ready = case.make(kernel);
         tell(&sample(kernel, case.name, case.batch, &|times| ready(times), false, SAMPLES));
         drop(ready);
