@@ -272,6 +272,13 @@ impl<M: Machine> Core<M> {
 }
 
 impl<M: Machine> Local<M> {
+    /// What the strand that comes next must do about the one that leaves.
+    #[inline(always)]
+    pub(crate) fn set_after(&mut self, after: After<M>) {
+        // What was there was done by the running strand, and left nothing to drop.
+        core::mem::forget(core::mem::replace(&mut self.after, after));
+    }
+
     /// The running strand may have the core for so long, while equals wait.
     #[inline]
     pub(crate) fn begin_slice(&mut self, now: u64) {

@@ -139,6 +139,14 @@ impl<M: Machine> Scheduler<M> {
         // Masked, so that a core that is claimed is kicked at once.
         M::masked(|| {
             let mut strand = strand;
+            let (last, affinity) = (strand.core(), strand.affinity());
+            let is_usual = self.idle.all() & affinity.0 == 0 && affinity.has(last);
+            if is_usual && strand.priority() <= Priority::NORMAL {
+                match self.put_back(last, strand) {
+                    Ok(()) => return,
+                    Err(exile) => strand = exile,
+                }
+            }
             // Again only if where it may run was changed meanwhile.
             while let Err(exile) = self.try_enqueue(strand) {
                 strand = exile;
@@ -186,6 +194,22 @@ impl<M: Machine> Scheduler<M> {
                 self.enqueue(exile);
             }
         });
+    }
+
+    /// [`put`](Self::put) for the usual case: on the core that it ran on last, while no core that it may run on is
+    /// idle.
+    #[inline(always)]
+    fn put_back(&self, target: usize, strand: Arc<Strand<M>>) -> Result<(), Arc<Strand<M>>> {
+        let core = self.core(target).expect("strands are put on cores that exist");
+        let priority = strand.priority();
+        strand.set_state(State::Runnable);
+        let mut queue = core.queue.lock();
+        queue.admit(strand)?;
+        drop(queue);
+        if self.idle.all() != 0 || core.should_hear_of(priority) {
+            self.announce(core, priority);
+        }
+        Ok(())
     }
 
     /// Gives the strand back if it may not run there any more. Interrupts masked.

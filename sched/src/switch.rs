@@ -94,6 +94,44 @@ pub(crate) fn must_leave_again<M: Machine>() -> bool {
     }
 }
 
+/// Should the running strand lose its core as soon as it may? Asked with interrupts let in or not, and true at that
+/// moment: whoever makes it so afterwards, in an interrupt, sees to it.
+#[inline(always)]
+pub fn is_due<M: Machine>() -> bool {
+    M::core().is_due.load(Ordering::Relaxed)
+}
+
+/// The running strand, which is not carried and not the idle one, leaves its core for good, or until somebody
+/// calls it: `leave` for the usual case that it has no border open and that somebody waits for the core.
+/// False says that it is not the usual case, and nothing has happened. Interrupts masked, outside of locks.
+#[inline(always)]
+pub(crate) fn leave_for_next<M: Machine>(
+    core: &'static Core<M>,
+    local: &mut Local<M>,
+    after: impl FnOnce(Arc<Strand<M>>) -> After<M>,
+) -> bool {
+    let mut queue = core.queue.lock();
+    if queue.is_empty() || !local.dispatcher.depart_bare::<M>() {
+        return false;
+    }
+    let next = queue.pop().expect("it is not empty");
+    let level = next.priority();
+    local.is_waited_for = queue.highest() == Some(level);
+    core.note_level(Some(level));
+    drop(queue);
+    core.is_due.store(false, Ordering::Relaxed);
+    local.must_repin = false;
+    let now = M::now_ns();
+    local.slice_end = now + level.quantum_ns();
+    let (this, save, load) = exchange(core, local, next, None, now);
+    this.clock.stop(now);
+    local.set_after(after(this));
+    // SAFETY: as in `leave`.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+    true
+}
+
 /// As [`leave`], once. True says that it returned at once.
 fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     let core = M::core();
@@ -161,7 +199,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         core.preemptions.add_one();
     }
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
-    local.after = match leaving {
+    local.set_after(match leaving {
         _ if is_idle => After::Nothing,
         _ if is_in_own => After::Interrupt {
             strand: this,
@@ -173,7 +211,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         Leaving::Preempted | Leaving::Yielding => After::Requeue(this),
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
-    };
+    });
     local.begin_slice(now);
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
@@ -252,12 +290,12 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
     this.clock.stop(now);
-    local.after = match parting {
+    local.set_after(match parting {
         Parting::Park => After::Park(this),
         Parting::Keep => After::Keep(this),
         Parting::Called => After::Notify { strand: this, why: None, carrier: None },
         Parting::End => After::End(this),
-    };
+    });
     // SAFETY: as in `leave`; who was claimed is nobody else's.
     unsafe { M::switch(save, load) };
     finish::<M>();
@@ -323,7 +361,7 @@ fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<S
     let now = M::now_ns();
     let (this, save, load) = exchange(core, local, to, crossing, now);
     this.clock.stop(now);
-    local.after = After::Park(this);
+    local.set_after(After::Park(this));
     // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
     unsafe { M::switch(save, load) };
     finish::<M>();
@@ -343,6 +381,28 @@ fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M
     let (highest, priority) = (queue.highest(), to.priority());
     local.is_waited_for = highest == Some(priority);
     highest.is_none_or(|highest| highest <= priority)
+}
+
+/// The running strand, which is over, leaves its core to the one who waits for that, if there is one who may have
+/// the core at once, as [`hand_off`] would. Does not return then. Interrupts masked, outside of locks.
+pub(crate) fn leave_for_joiner<M: Machine>() {
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let Some(joiner) = local.current.joiners.lock().only().cloned() else { return };
+    if !may_give_away(core, local, &joiner) || !local.dispatcher.depart_bare::<M>() || !joiner.token.call() {
+        return;
+    }
+    local.must_repin = false;
+    core.note_level(Some(joiner.priority()));
+    let now = M::now_ns();
+    local.slice_end = now + joiner.priority().quantum_ns();
+    let (this, save, load) = exchange(core, local, joiner, None, now);
+    this.clock.stop(now);
+    local.set_after(After::End(this));
+    // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
+    unsafe { M::switch(save, load) };
+    unreachable!("an ended strand has no turn")
 }
 
 /// The first act of a strand that has got a core: settles the one that left, and takes up its own

@@ -7,7 +7,7 @@ use crate::{
     machine::Machine,
     package,
     strand::Strand,
-    switch::{Leaving, leave},
+    switch::{After, Leaving, leave, leave_for_next, must_leave_again},
 };
 
 /// The running strand.
@@ -25,17 +25,22 @@ pub fn block<M: Machine>() {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
     let caller = Location::caller();
     let is_carried = M::masked(|| {
+        let core = M::core();
         // SAFETY: on this core, masked; used no more before the strand leaves.
-        let local = unsafe { M::core().local() };
+        let local = unsafe { core.local() };
         if local.current.token.take() {
             return false;
         }
         local.current.waits_at.note(caller);
-        let is_carried = local.carrier.is_some();
-        if !is_carried {
-            leave::<M>(Leaving::Blocking);
+        if local.carrier.is_some() {
+            return true;
         }
-        is_carried
+        if !leave_for_next(core, local, After::Park) {
+            leave::<M>(Leaving::Blocking);
+        } else if must_leave_again::<M>() {
+            leave::<M>(Leaving::Yielding);
+        }
+        false
     });
     if is_carried {
         package::carried::give_up::<M>(package::Reason::Blocked);
@@ -44,6 +49,7 @@ pub fn block<M: Machine>() {
 
 /// Lets a strand go on: now if it is blocked, else the next time that it blocks. From anywhere,
 /// interrupts included.
+#[inline]
 pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
     if strand.token.call() {
         make_runnable(strand.clone());

@@ -188,6 +188,7 @@ pub(crate) fn end<M: Machine>() {
         // SAFETY: on this core, masked; used no more before the strand leaves.
         let is_carried = unsafe { M::core().local() }.carrier.is_some();
         if !is_carried {
+            switch::leave_for_joiner::<M>();
             switch::leave::<M>(Leaving::Ending);
         }
         is_carried
