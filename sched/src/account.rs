@@ -31,7 +31,7 @@ impl Counter {
 }
 
 /// For how long a strand has had a core, the present slice included, in a single word, so that a reader
-/// never sees half a switch: while it does not run, the nanoseconds; while it runs, marked by the highest
+/// never sees half a switch: while it does not run, the ticks; while it runs, marked by the highest
 /// bit, the time at which it would have begun to run if it had run ever since.
 pub(crate) struct Clock(AtomicU64);
 
@@ -45,17 +45,17 @@ impl Clock {
 
     /// It gets a core; nothing new to a carrier that gets its own back.
     #[inline]
-    pub(crate) fn start(&self, now_ns: u64) {
+    pub(crate) fn start(&self, now: u64) {
         let total = self.0.load(Ordering::Relaxed);
         if total & IS_RUNNING == 0 {
-            self.0.store(now_ns.wrapping_sub(total) | IS_RUNNING, Ordering::Relaxed);
+            self.0.store(now.wrapping_sub(total) | IS_RUNNING, Ordering::Relaxed);
         }
     }
 
     /// It leaves its core.
     #[inline]
-    pub(crate) fn stop(&self, now_ns: u64) {
-        self.0.store(self.at(now_ns), Ordering::Relaxed);
+    pub(crate) fn stop(&self, now: u64) {
+        self.0.store(self.at(now), Ordering::Relaxed);
     }
 
     /// Has it a core?
@@ -63,15 +63,15 @@ impl Clock {
         self.0.load(Ordering::Relaxed) & IS_RUNNING != 0
     }
 
-    /// Nanoseconds up to now.
+    /// Ticks up to now.
     #[inline]
-    pub(crate) fn at(&self, now_ns: u64) -> u64 {
+    pub(crate) fn at(&self, now: u64) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
         if word & IS_RUNNING == 0 {
             return word;
         }
         // In 63 bits. Cores' clocks may differ a little: what is below zero is zero.
-        let total = now_ns.wrapping_sub(word) & !IS_RUNNING;
+        let total = now.wrapping_sub(word) & !IS_RUNNING;
         if total < IS_RUNNING >> 1 { total } else { 0 }
     }
 }

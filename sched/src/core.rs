@@ -65,8 +65,8 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) recall: Option<Why>,
     /// What the strand that comes next must do about the one that left.
     pub(crate) after: After<M>,
-    /// When the present slice ends.
-    pub(crate) slice_end: u64,
+    /// When the present slice began, in ticks.
+    pub(crate) slice_start: u64,
     /// Somebody waits for this core to repin, and it was inside when it was asked.
     pub(crate) must_repin: bool,
     /// Something with a time bound may run here: a tick that finds that it doesn't clears it.
@@ -101,7 +101,7 @@ impl<M: Machine> Core<M> {
                 limit: None,
                 recall: None,
                 after: After::Nothing,
-                slice_end: 0,
+                slice_start: 0,
                 must_repin: false,
                 is_bounded: false,
                 ids: 0..0,
@@ -212,7 +212,7 @@ impl<M: Machine> Core<M> {
     pub(crate) fn watch_slice(&self) {
         // SAFETY: on this core, masked; the reference ends with the statement.
         let local = unsafe { self.local() };
-        if !(self.ticking.is_on() && local.timer.is_some_and(|timer| timer <= local.slice_end)) {
+        if !(self.ticking.is_on() && local.timer.is_some_and(|timer| timer <= local.slice_end_ns())) {
             self.arm();
         }
     }
@@ -225,7 +225,7 @@ impl<M: Machine> Core<M> {
         let deadline = self.deadline();
         // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
-        let (timer, slice_end) = (local.timer, local.slice_end);
+        let (timer, slice_end) = (local.timer, local.slice_end_ns());
         let is_early = timer.is_some_and(|timer| deadline.is_none_or(|deadline| timer <= deadline));
         if !is_early {
             self.set_timer(deadline);
@@ -251,7 +251,7 @@ impl<M: Machine> Core<M> {
     fn deadline(&self) -> Option<u64> {
         // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
-        let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
+        let (slice_end, must_repin, is_idle) = (local.slice_end_ns(), local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
         let limit = local.limit.filter(|_| local.carrier.is_some());
         // The less urgent wait without a tick until the running strand does, too. The idle strand has no
@@ -279,10 +279,12 @@ impl<M: Machine> Local<M> {
         core::mem::forget(core::mem::replace(&mut self.after, after));
     }
 
-    /// The running strand may have the core for so long, while equals wait.
-    #[inline]
-    pub(crate) fn begin_slice(&mut self, now: u64) {
-        self.slice_end = now + self.ranking().priority().quantum_ns();
+    /// Until when the running strand may have the core, while equals wait.
+    pub(crate) fn slice_end_ns(&self) -> u64 {
+        // The clock is read first: rather a little too early than an interrupt that comes for nothing.
+        let now = M::now_ns();
+        let so_far = M::ns_in(M::ticks().saturating_sub(self.slice_start));
+        (now + self.ranking().priority().quantum_ns()).saturating_sub(so_far)
     }
 
     /// The strand by whose priority and on whose time the core runs.

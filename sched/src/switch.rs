@@ -121,8 +121,8 @@ pub(crate) fn leave_for_next<M: Machine>(
     drop(queue);
     core.is_due.store(false, Ordering::Relaxed);
     local.must_repin = false;
-    let now = M::now_ns();
-    local.slice_end = now + level.quantum_ns();
+    let now = M::ticks();
+    local.slice_start = now;
     let (this, save, load) = exchange(core, local, next, None, now);
     this.clock.stop(now);
     local.set_after(after(this));
@@ -160,7 +160,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
             core.is_due.store(true, Ordering::Relaxed);
             core.arm();
         }
-        local.begin_slice(M::now_ns());
+        local.slice_start = M::ticks();
         if is_waited_for {
             core.watch_slice();
         }
@@ -172,7 +172,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         stay::<M>(core);
         return true;
     };
-    let now = M::now_ns();
+    let now = M::ticks();
     let next = if has_next { queue.pop() } else { None };
     let highest = queue.highest();
     if recall.is_none() {
@@ -212,7 +212,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
     });
-    local.begin_slice(now);
+    local.slice_start = now;
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
     unsafe { M::switch(save, load) };
@@ -286,7 +286,7 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
-    let now = M::now_ns();
+    let now = M::ticks();
     let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
     this.clock.stop(now);
@@ -309,7 +309,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
-    let now = M::now_ns();
+    let now = M::ticks();
     let (this, save, load) = exchange(core, local, strand, crossing, now);
     // Its clock goes on: what it carries is its time, too.
     local.carrier = Some(this);
@@ -358,7 +358,7 @@ pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
 fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<Strand<M>>) {
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     core.note_level(Some(to.priority()));
-    let now = M::now_ns();
+    let now = M::ticks();
     let (this, save, load) = exchange(core, local, to, crossing, now);
     this.clock.stop(now);
     local.set_after(After::Park(this));
@@ -395,8 +395,8 @@ pub(crate) fn leave_for_joiner<M: Machine>() {
     }
     local.must_repin = false;
     core.note_level(Some(joiner.priority()));
-    let now = M::now_ns();
-    local.slice_end = now + joiner.priority().quantum_ns();
+    let now = M::ticks();
+    local.slice_start = now;
     let (this, save, load) = exchange(core, local, joiner, None, now);
     this.clock.stop(now);
     local.set_after(After::End(this));
@@ -546,9 +546,9 @@ pub fn on_timer<M: Machine>() {
         local.recall.get_or_insert(Why::Limit);
         core.is_due.store(true, Ordering::Relaxed);
     }
-    if now >= local.slice_end {
+    if now >= local.slice_end_ns() {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
-        local.slice_end = now + local.ranking().priority().quantum_ns();
+        local.slice_start = M::ticks();
         if !core.queue.lock().is_empty() {
             core.is_due.store(true, Ordering::Relaxed);
         }

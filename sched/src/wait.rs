@@ -49,7 +49,7 @@ pub fn block<M: Machine>() {
 
 /// Lets a strand go on: now if it is blocked, else the next time that it blocks. From anywhere,
 /// interrupts included.
-#[inline]
+#[inline(never)]
 pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
     if strand.token.call() {
         make_runnable(strand.clone());
@@ -57,6 +57,7 @@ pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
 }
 
 /// Queues a strand whose parked token was just taken.
+#[inline(always)]
 pub(crate) fn make_runnable<M: Machine>(strand: Arc<Strand<M>>) {
     // A more urgent strand that was put on this core's queue is given way to when this ends.
     M::unpreempted(|| M::masked(|| M::scheduler().wake(strand)));

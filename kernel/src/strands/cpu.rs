@@ -118,6 +118,15 @@ unsafe impl Machine for Cpu {
         unsafe { &*words::scheduled().cast::<Core<Self>>() }
     }
 
+    #[inline(always)]
+    fn ticks() -> u64 {
+        smp::clock::ticks()
+    }
+
+    fn ns_in(ticks: u64) -> u64 {
+        smp::clock::ns_in(ticks)
+    }
+
     fn prepare(stack: &mut Stack, entry: extern "C" fn() -> !) -> usize {
         context::prepare(stack, entry)
     }

@@ -194,6 +194,7 @@ pub(crate) fn checkpointed<M: Machine>(strand: Arc<Strand<M>>, why: Option<Why>)
 
 /// A managed strand whose parked token was just taken, or which is new, or which was called before it could
 /// park: its package shall hear that it can run. From any context.
+#[inline(never)]
 pub(crate) fn awaken<M: Machine>(strand: Arc<Strand<M>>) {
     M::masked(|| {
         let managed = strand.managed.as_ref().expect("only managed strands are awakened");
