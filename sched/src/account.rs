@@ -19,7 +19,7 @@ impl Counter {
         Self(AtomicU64::new(0))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add_one(&self) {
         // Relaxed, and not one instruction: see the module.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -44,7 +44,7 @@ impl Clock {
     }
 
     /// It gets a core; nothing new to a carrier that gets its own back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&self, now: u64) {
         let total = self.0.load(Ordering::Relaxed);
         if total & IS_RUNNING == 0 {
@@ -53,7 +53,7 @@ impl Clock {
     }
 
     /// It leaves its core.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stop(&self, now: u64) {
         self.0.store(self.at(now), Ordering::Relaxed);
     }
@@ -64,7 +64,7 @@ impl Clock {
     }
 
     /// Ticks up to now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&self, now: u64) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
         if word & IS_RUNNING == 0 {

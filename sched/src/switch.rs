@@ -221,7 +221,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
 }
 
 /// Takes leave of the dispatcher. `None` says that the strand must [stay].
-#[inline]
+#[inline(always)]
 fn depart<M: Machine>(local: &mut Local<M>, leaving: Leaving) -> Option<Option<Crossing>> {
     let crossing = if local.dispatcher.depart_bare::<M>() {
         None
@@ -251,7 +251,7 @@ fn stay<M: Machine>(core: &Core<M>) {
 /// Makes `next`, which nobody else has, the core's current strand. Returns the one that it was, where its stack
 /// pointer is saved, and the stack pointer to go on with. `crossing` is what is saved of its borders, if it
 /// has any open.
-#[inline]
+#[inline(always)]
 fn exchange<M: Machine>(
     core: &Core<M>,
     local: &mut Local<M>,
@@ -329,13 +329,12 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
 #[track_caller]
 pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
-    let is_done = M::masked(|| {
-        let core = M::core();
-        // SAFETY: on this core, masked; used no more after the switch.
-        let local = unsafe { core.local() };
-        if !may_give_away(core, local, to) {
-            return false;
-        }
+    let were_in = M::mask();
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let may_give_away = may_give_away(core, local, to);
+    if may_give_away {
         if local.current.token.take() {
             // It was called meanwhile, so it does not wait.
             unblock(to);
@@ -345,16 +344,16 @@ pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
         } else {
             give_away(core, local, to.clone());
         }
-        true
-    });
-    if !is_done {
+    }
+    M::restore(were_in);
+    if !may_give_away {
         unblock(to);
         block::<M>();
     }
 }
 
 /// Goes over to `to`, which was parked and has been called by the running strand.
-#[inline]
+#[inline(always)]
 fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<Strand<M>>) {
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     core.note_level(Some(to.priority()));
@@ -371,7 +370,7 @@ fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<S
 }
 
 /// Would `to` be chosen now, were it not that others wait for longer? No thread package has a say in it.
-#[inline]
+#[inline(always)]
 fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M>) -> bool {
     let is_managed = local.carrier.is_some() || to.managed.is_some();
     if is_managed || !to.affinity().has(core.id()) || core.is_due.load(Ordering::Relaxed) {

@@ -64,11 +64,12 @@ unsafe impl Processor for Cpu {
         sched::keep_ticking::<Self>();
     }
 
-    #[inline]
+    #[inline(always)]
     fn masked<T>(body: impl FnOnce() -> T) -> T {
         interrupts::without_interrupts(body)
     }
 
+    #[inline(always)]
     fn unpreempted<T>(body: impl FnOnce() -> T) -> T {
         words::hold_preemption();
         let result = body();
@@ -116,6 +117,22 @@ unsafe impl Machine for Cpu {
     fn core() -> &'static Core<Self> {
         // SAFETY: the core was given its part, which stays for ever, before it ran its first strand.
         unsafe { &*words::scheduled().cast::<Core<Self>>() }
+    }
+
+    #[inline(always)]
+    fn mask() -> bool {
+        let were_in = interrupts::are_enabled();
+        if were_in {
+            interrupts::disable();
+        }
+        were_in
+    }
+
+    #[inline(always)]
+    fn restore(were_in: bool) {
+        if were_in {
+            interrupts::enable();
+        }
     }
 
     #[inline(always)]
