@@ -272,6 +272,12 @@ impl<M: Machine> Core<M> {
 }
 
 impl<M: Machine> Local<M> {
+    /// What is to be done about the strand that left; then nothing is.
+    #[inline(always)]
+    pub(crate) fn take_after(&mut self) -> After<M> {
+        core::mem::replace(&mut self.after, After::Nothing)
+    }
+
     /// What the strand that comes next must do about the one that leaves.
     #[inline(always)]
     pub(crate) fn set_after(&mut self, after: After<M>) {

@@ -406,7 +406,33 @@ pub(crate) fn leave_for_joiner<M: Machine>() {
 
 /// The first act of a strand that has got a core: settles the one that left, and takes up its own
 /// borders. Interrupts masked.
+#[inline(always)]
 pub(crate) fn finish<M: Machine>() {
+    let core = M::core();
+    // SAFETY: on this core, masked; ends before anything else is called that uses it.
+    let local = unsafe { core.local() };
+    // SAFETY: this strand runs now, and nobody else touches what was saved of it.
+    let saved = unsafe { local.current.saved.get() };
+    let is_usual = saved.crossing.is_bare() && !local.is_waited_for;
+    if is_usual
+        && let After::Park(strand) = &local.after
+        && strand.managed.is_none()
+    {
+        M::set_stack_bottom(saved.bottom);
+        let After::Park(strand) = local.take_after() else { unreachable!("it was just looked at") };
+        strand.set_state(State::Blocked);
+        if !strand.token.park() {
+            // It was called between its decision to block and now.
+            M::scheduler().enqueue_on(core.id(), strand);
+        }
+    } else {
+        finish_in_full::<M>();
+    }
+}
+
+/// [`finish`], whatever there is to do.
+#[inline(never)]
+fn finish_in_full<M: Machine>() {
     let core = M::core();
     // SAFETY: on this core, masked; ends before anything else is called that uses it.
     let local = unsafe { core.local() };
@@ -420,7 +446,7 @@ pub(crate) fn finish<M: Machine>() {
         local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
     }
     let mut is_waited_for = local.is_waited_for;
-    match core::mem::replace(&mut local.after, After::Nothing) {
+    match local.take_after() {
         After::Nothing => {}
         After::Requeue(strand) => {
             is_waited_for |= requeue(core, local, strand);
