@@ -39,7 +39,8 @@ fn work(workers: usize, job: u64) -> Result<u64, Error> {
 
 /// A task for each few of the places that the first two queens can have.
 fn queens(worker: &Worker, n: u32) -> Result<u64, Error> {
-    let part = move |_: &Worker, places: Range<usize>| Ok(places.map(|place| beginning_with(n, place as u32)).sum());
+    let part =
+        move |_: &Worker, places: Range<usize>| Ok(places.map(|place| beginning_with(n, place as u32)).sum());
     worker.reduce(0..(n * n) as usize, 2, &Arc::new(part), |one: u64, other| one + other)
 }
 

@@ -29,7 +29,8 @@ fn append<T>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {
 
 /// Sorts so many values; how many of them came out in order, each once.
 pub fn sort(worker: &Worker, count: usize) -> Result<u64, Error> {
-    let mut samples: Vec<u64> = (0..RANGES * SAMPLES).map(|at| value(at * count / (RANGES * SAMPLES))).collect();
+    let mut samples: Vec<u64> =
+        (0..RANGES * SAMPLES).map(|at| value(at * count / (RANGES * SAMPLES))).collect();
     samples.sort_unstable();
     let bounds: Vec<u64> = (1..RANGES).map(|range| samples[range * SAMPLES]).collect();
     let bounds = Arc::new(bounds);

@@ -197,7 +197,13 @@ impl Worker {
     /// # Errors
     ///
     /// As for [`parallel_for`](Self::parallel_for).
-    pub fn reduce<T, F, C>(&self, range: Range<usize>, grain: usize, part: &Arc<F>, combine: C) -> Result<T, Error>
+    pub fn reduce<T, F, C>(
+        &self,
+        range: Range<usize>,
+        grain: usize,
+        part: &Arc<F>,
+        combine: C,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Fn(&Worker, Range<usize>) -> Result<T, Error> + Send + Sync + 'static,
