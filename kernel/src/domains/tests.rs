@@ -4,6 +4,7 @@
 mod crowd;
 mod dispatch;
 mod exported;
+mod forkjoin;
 mod forks;
 
 use alloc::{format, sync::Arc, vec::Vec};
