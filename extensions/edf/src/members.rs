@@ -155,6 +155,10 @@ impl Members {
         for place in &mut self.places {
             let Some(member) = place.as_mut().filter(|member| member.core == core) else { continue };
             if !tickets::is_valid(member.ticket) {
+                // Its task is over, and it has still to end. One that is blocked comes when it is woken.
+                if let Standing::Ready | Standing::Waiting = member.standing {
+                    self.others.push_back(member.strand);
+                }
                 *place = None;
                 continue;
             }
