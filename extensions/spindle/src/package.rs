@@ -281,6 +281,16 @@ impl Package {
         raw::current(self.0).map(Strand::from_word)
     }
 
+    /// For how long a strand of the package's has had cores in its life, in nanoseconds: what its own procedures
+    /// took included. For those who hold strands to what they said that they need.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] if it is no strand of the package's, or has ended.
+    pub fn used(self, strand: Strand) -> Result<u64, Error> {
+        raw::used(self.0, strand.to_word())
+    }
+
     /// Called in the package's own procedures, on one of its strands: that strand is the package's to keep, and
     /// `next` runs in its place at once; with [`Strand::NONE`], whom [`resume`](ThreadPackage::resume) says. It
     /// returns when the package runs the strand again. No method is called: the package is the one who says. So

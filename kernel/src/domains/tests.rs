@@ -3,6 +3,7 @@
 
 mod crowd;
 mod dispatch;
+mod edf;
 mod exported;
 mod forkjoin;
 mod forks;

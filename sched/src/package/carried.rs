@@ -250,6 +250,17 @@ pub fn current<M: Machine>(owner: Option<u32>, number: u32) -> Result<u64, HandO
     })
 }
 
+/// For how long the strand of that handle has had cores, in nanoseconds, if it is one of package `number`, which is
+/// the domain `owner`'s. From any context.
+///
+/// Cost: a look into the directory.
+pub fn used<M: Machine>(owner: Option<u32>, number: u32, handle: u64) -> Option<u64> {
+    let strand = M::scheduler().directory().get(handle)?;
+    let package = &strand.managed.as_ref()?.package;
+    let is_its = package.number() == number && package.domain().map(|domain| domain.id()) == owner;
+    is_its.then(|| strand.run_ns())
+}
+
 /// The running strand and its package, if it is carried by that one. Interrupts masked.
 fn carried_by<'a, M: Machine>(
     owner: Option<u32>,

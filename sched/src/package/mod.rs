@@ -51,7 +51,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayString;
 use dispatcher::{DomainState, epoch::MOST_CORES};
 
-pub use carried::{HandOffError, current, enter_own, hand_off, leave_own, release};
+pub use carried::{HandOffError, current, enter_own, hand_off, leave_own, release, used};
 pub use ejection::{Exit, Reason as ExitReason};
 pub use grant::{Grant, GrantError, Reservation};
 pub use registry::{Packages, RegisterError};

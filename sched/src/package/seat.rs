@@ -171,14 +171,14 @@ impl<M: Machine> Seat<M> {
 }
 
 /// A strand that was carried on this core, and has lost it in its package's own code: the carrier shall go on
-/// with it. Interrupts masked.
+/// with it, and until then it is running for everybody else, whatever the package has been made to think of it
+/// since. Interrupts masked.
 pub(crate) fn interrupted<M: Machine>(strand: &Strand<M>) {
     let managed = strand.managed.as_ref().expect("only managed strands are carried");
     strand.set_state(State::Runnable);
     let seat = managed.package.seat(M::core_id()).expect("it was carried on a seat");
     // Relaxed: this core's business alone.
     seat.first.store(strand.handle().unwrap_or(0), Ordering::Relaxed);
-    managed.hold.set(Held::Kept);
 }
 
 /// A strand that was carried on this core and can go on: its package shall hear of it here. Interrupts masked.

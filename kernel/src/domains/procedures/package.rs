@@ -112,6 +112,12 @@ pub extern "C" fn current(package: u32, result: *mut u64) -> Status {
     })
 }
 
+pub extern "C" fn used(package: u32, strand: u64, result: *mut u64) -> Status {
+    answer(result, |domain| {
+        sched::package::used::<Cpu>(Some(domain.id()), package, strand).ok_or(Error::BadArgument)
+    })
+}
+
 pub extern "C" fn hand_off(package: u32, next: u64) -> Status {
     if let Err(error) = enter() {
         return Err(error).into();
