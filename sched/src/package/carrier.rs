@@ -82,6 +82,8 @@ impl<M: Machine> Carrier<'_, M> {
     fn ask(&self) -> Option<Next> {
         // Said before it is asked: whoever brings the package work after it has answered wakes this one.
         self.package.set_idle(self.seat.core());
+        // Whoever recalled it before this has his wish.
+        let _ = self.seat.take_recall();
         let next = M::raise_resume(self.package, self.seat.core());
         if next.is_err() {
             self.package.eject_for_silence(self.seat.core(), 0);
@@ -108,7 +110,11 @@ impl<M: Machine> Carrier<'_, M> {
         match carried::claim(self.package, handle) {
             Claim::Yours(strand) => {
                 self.lag = None;
-                M::masked(|| switch::carry::<M>(strand, limit));
+                M::masked(|| {
+                    // Between the answer and now it may have been recalled.
+                    let is_recalled = self.seat.take_recall();
+                    switch::carry::<M>(strand, limit, is_recalled);
+                });
             }
             // Asked again.
             Claim::Gone => {}
