@@ -303,8 +303,8 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
 
 /// The running strand, a carrier, goes over to a strand of its package's that was claimed; returns when it has
 /// the core back, because that one left it to nobody else, the global scheduler took it away and now gives it
-/// back, or `limit_ns` has passed. Interrupts masked, outside of locks.
-pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
+/// back, or `limit_ns` has passed, or it was recalled, perhaps already. Interrupts masked, outside of locks.
+pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>, is_recalled: bool) {
     let core = M::core();
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
@@ -315,7 +315,12 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
     local.carrier = Some(this);
     local.limit = limit_ns;
     local.recall = None;
-    if limit_ns.is_some() {
+    if is_recalled {
+        // The interrupt has been, and found nobody to call off: the timer does it.
+        local.recall = Some(Why::Recalled);
+        local.limit = Some(now);
+    }
+    if local.limit.is_some() {
         core.arm();
     }
     // SAFETY: as in `leave`; who was claimed is nobody else's.

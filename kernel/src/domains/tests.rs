@@ -7,6 +7,7 @@ mod edf;
 mod exported;
 mod forkjoin;
 mod forks;
+mod gang;
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -25,7 +25,8 @@ pub(super) enum Claim<M: Machine> {
 /// Takes the strand of that handle, to run it.
 pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim<M> {
     let Some(strand) = M::scheduler().directory().get(handle) else {
-        return Claim::Never(ExitReason::NoSuchStrand);
+        // Of a strand that was taken from it, and has ended since, the package may not have heard.
+        return if package.is_excused() { Claim::Gone } else { Claim::Never(ExitReason::NoSuchStrand) };
     };
     let Some(managed) = strand.managed.as_ref().filter(|managed| Arc::ptr_eq(&managed.package, package))
     else {
@@ -200,10 +201,15 @@ pub(crate) fn end<M: Machine>() {
 
 /// Takes a strand from its package's keeping, if it is there: it goes on as the global scheduler's, and for it
 /// nothing is asked or told any more. For a strand whose waits are over.
+///
+/// The package does not hear of it. When it answers with the strand it is asked again, once even after the
+/// strand has ended.
 pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
     if let Some(managed) = &strand.managed
         && let Ok(was) = managed.hold.free()
     {
+        // Before it can end.
+        managed.package.released.fetch_add(1, Ordering::Relaxed);
         if was == Held::Told {
             managed.package.no_longer_waits();
         }

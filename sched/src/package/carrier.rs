@@ -88,6 +88,8 @@ impl<M: Machine> Carrier<'_, M> {
     fn ask(&self) -> Option<Next> {
         // Said before it is asked: whoever brings the package work after it has answered wakes this one.
         self.package.set_idle(self.seat.core());
+        // Whoever recalled it before this has his wish.
+        let _ = self.seat.take_recall();
         let next = M::raise_resume(self.package, self.seat.core());
         if next.is_err() {
             self.package.eject_for_silence(self.seat.core(), 0);
@@ -134,11 +136,11 @@ impl<M: Machine> Carrier<'_, M> {
     fn carry(&self, strand: Arc<Strand<M>>, limit: Option<u64>) {
         let limit = limit.into_iter().chain(self.until).min();
         M::masked(|| {
-            // What came since the package was told had nobody to recall. The interrupt waits for the strand.
-            if self.package.grant().is_prompt && self.seat.has_notices() {
-                self.seat.recall();
-            }
-            switch::carry::<M>(strand, limit);
+            // Between the answer and now it may have been recalled; and what came since the package was told had
+            // nobody to recall.
+            let is_recalled =
+                self.seat.take_recall() || self.package.grant().is_prompt && self.seat.has_notices();
+            switch::carry::<M>(strand, limit, is_recalled);
         });
     }
 
@@ -273,7 +275,11 @@ mod tests {
         assert_eq!(meter.left(1_100, 70), Left::Until(Some(1_110)), "30 were paid");
         // Through the end of a period, without a pause.
         assert_eq!(meter.left(1_250, 220), Left::Nothing { until: 1_300 });
-        assert_eq!(meter.left(1_300, 220), Left::Nothing { until: 1_400 }, "190 in 140 of two, and 50 of its own");
+        assert_eq!(
+            meter.left(1_300, 220),
+            Left::Nothing { until: 1_400 },
+            "190 in 140 of two, and 50 of its own"
+        );
         assert_eq!(meter.left(1_900, 220), Left::Until(Some(1_940)), "paid");
     }
 

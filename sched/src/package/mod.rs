@@ -80,6 +80,8 @@ pub struct Package<M: Machine> {
     pub(crate) strands: AtomicUsize,
     /// Strands of its own of which it was told, and which it has not run since.
     waiting: AtomicUsize,
+    /// Strands that were taken from it unawares: so often it may name one that has ended.
+    released: AtomicUsize,
 }
 
 impl<M: Machine> Package<M> {
@@ -127,6 +129,26 @@ impl<M: Machine> Package<M> {
 
     fn no_longer_waits(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It knows that it leaves the strand of that handle waiting: that is not taken for an oversight. False if it is not
+    /// its own, or not any more. From any context.
+    pub fn keep(&self, handle: u64) -> bool {
+        let Some(strand) = M::scheduler().directory().get(handle) else { return false };
+        let Some(managed) = strand.managed.as_ref().filter(|managed| core::ptr::eq(&*managed.package, self))
+        else {
+            return false;
+        };
+        if managed.hold.keep() {
+            self.no_longer_waits();
+        }
+        managed.hold.get() != hold::Held::Free
+    }
+
+    /// It has named a strand that is not there: was that one taken from it unawares?
+    fn is_excused(&self) -> bool {
+        let one_less = |released: usize| released.checked_sub(1);
+        self.released.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// Takes the core from the strand of its own that runs on core `core`, soon, and asks the package whom to
