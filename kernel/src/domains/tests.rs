@@ -5,6 +5,7 @@ mod crowd;
 mod dispatch;
 mod exported;
 mod forks;
+mod packages;
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
