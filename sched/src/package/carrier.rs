@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{
-    ExitReason, Next, Package, Reservation, Seat,
+    ExitReason, Next, Package, Reservation, Seat, Why,
     carried::{self, Claim},
     hold::Held,
+    seat,
 };
 use crate::{
     machine::Machine,
@@ -108,13 +109,26 @@ impl<M: Machine> Carrier<'_, M> {
         match carried::claim(self.package, handle) {
             Claim::Yours(strand) => {
                 self.lag = None;
-                M::masked(|| switch::carry::<M>(strand, limit));
+                M::masked(|| {
+                    if self.is_called_off(&strand) {
+                        seat::checkpointed(strand, Some(Why::Recalled));
+                    } else {
+                        switch::carry::<M>(strand, limit);
+                    }
+                });
             }
             // Asked again.
             Claim::Gone => {}
             Claim::NotYet => self.lag(handle),
             Claim::Never(why) => self.package.eject(why, self.seat.core(), handle),
         }
+    }
+
+    /// Would it be recalled at once? The interrupt may have come already, while the package was asked, and found
+    /// nobody to take the core from. Interrupts masked: one that comes later finds it.
+    fn is_called_off(&self, strand: &Strand<M>) -> bool {
+        let has_news = self.package.grant().is_prompt && self.seat.has_notices();
+        self.package.is_ejected() || has_news && !carried::is_in_own(strand)
     }
 
     /// The strand is on another core: just leaving it, if the package is honest.

@@ -13,7 +13,7 @@ use spindle::demo::Hello;
 use super::{hello, loaded, unload};
 use crate::{
     events::HELLO,
-    ktest::{Level, core_count, guarded, ktest, wait_until},
+    ktest::{Level, core_count, everywhere, guarded, ktest, on, wait_until},
     strands::{self, Cpu, Handle, Package},
 };
 
@@ -183,10 +183,13 @@ fn one_that_resigns_when_asked() {
     harms_nobody("quits", true, &[ExitReason::Resigned]);
 }
 
-/// A strand of its own has its lock for ever. With a second core the package waits for it there, and is late; with one
-/// core it is asked no more, which hurts nobody but its own.
+/// A strand of its own has its lock for ever: on a second core the package waits for it, and is late. With one core it
+/// is asked no more, and can as little be unloaded as any spindle whose handler never returns.
 #[ktest]
 fn one_that_keeps_its_lock_for_ever() {
+    if core_count() == 1 {
+        return;
+    }
     leaves_nothing(|| {
         let honest = loaded_package("queues");
         let others = Crowd::new(&honest, core_count(), false);
@@ -196,14 +199,7 @@ fn one_that_keeps_its_lock_for_ever() {
             // Cut where they ask, they go on.
             assert_eq!(HELLO.raise(&Hello { number: TENANTS, core: ASK }), Ok(RENT));
         });
-        if core_count() > 1 {
-            wait_until("the package is ejected", || exit_of(number).is_some());
-        } else {
-            wait_until("they are inside", || {
-                package("clutches").is_some_and(|package| package.strands() > 0)
-            });
-            sched::sleep_ns::<Cpu>(20_000_000);
-        }
+        wait_until("the package is ejected", || exit_of(number).is_some());
         others.goes_on();
         let _ = unload("clutches");
         assert_eq!(exit_of(number), Some(ExitReason::DomainGone));
@@ -261,4 +257,133 @@ fn one_that_grabs_what_it_can() {
         assert_eq!(unload("queues"), Ok(()));
         assert!(Cpu::scheduler().packages().all().is_empty());
     });
+}
+
+/// Asks the package that is there.
+fn ask(number: u64) -> u64 {
+    HELLO.raise(&Hello { number, core: ASK_ONLY }).expect("the tenants are there")
+}
+
+/// Nobody else wants the cores on which its strands run its own code: they are taken from it all the same.
+#[ktest]
+fn one_that_ends_while_it_has_the_cores() {
+    leaves_nothing(|| {
+        let stays = loaded_package("stays");
+        loaded("tenants");
+        // One core for the test.
+        let count = core_count() as u64 - 1;
+        let tenants = guarded(Builder::new("test"), move || {
+            assert_eq!(HELLO.raise(&Hello { number: count, core: ASK }), Ok(count * (count + 1) / 2));
+        });
+        wait_until("they are all inside", || ask(1_000) == count);
+        stays.eject(ExitReason::Resigned, 0, 0);
+        wait_until("its virtual processors are gone", || stays.is_gone());
+        assert_eq!(ask(1_000), count, "they are inside still");
+        ask(0);
+        tenants.join();
+        drop(stays);
+        assert_eq!(unload("tenants"), Ok(()));
+        assert_eq!(unload("stays"), Ok(()));
+    });
+}
+
+/// It resigns between the question and its answer, on a core that nobody else wants: the strand that it answers with
+/// does not stay its own.
+#[ktest]
+fn one_that_resigns_and_answers_has_no_core_left() {
+    leaves_nothing(|| {
+        let quits = loaded_package("quits");
+        let last = core_count() - 1;
+        let guests = Arc::new(spin::Mutex::new(None));
+        let (package, place) = (quits.clone(), guests.clone());
+        // Where it is made it runs, for that virtual processor is idle; and this test looks from core 0.
+        guarded(on(last), move || *place.lock() = Some(Crowd::new(&package, 1, true))).join();
+        guarded(on(0), move || {
+            wait_until("its virtual processors are gone", || quits.is_gone());
+        })
+        .join();
+        let guests = guests.lock().take().expect("they were made");
+        guests.goes_on();
+        guests.end();
+        assert_eq!(unload("quits"), Ok(()));
+    });
+}
+
+/// What the diners of `cthreads` answer to that number.
+const fn dinner(number: u64) -> u64 {
+    match number {
+        0 => 100,
+        1 => 20_100,
+        2 => 6,
+        count => 50 * count,
+    }
+}
+
+#[ktest]
+fn diners_on_all_cores() {
+    leaves_nothing(|| {
+        loaded("cthreads");
+        loaded("diners");
+        everywhere(|core| {
+            for turn in 0..4 {
+                let number = [0, 1, 2, 7][(core + turn) % 4];
+                assert_eq!(hello(number), Ok(dinner(number)), "job {number}");
+            }
+        });
+        assert_eq!(package("cthreads").map(|package| package.strands()), Some(0));
+        assert_eq!(unload("diners"), Ok(()));
+        assert_eq!(unload("cthreads"), Ok(()));
+    });
+}
+
+/// While every core dines, this one is unloaded: what was not finished is an error, and nobody else notices.
+fn leaves_the_table(name: &'static str) {
+    leaves_nothing(|| {
+        let honest = loaded_package("queues");
+        let others = Crowd::new(&honest, core_count(), false);
+        loaded("cthreads");
+        loaded("diners");
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let gone = is_gone.clone();
+        everywhere(move |core| {
+            if core == core_count() - 1 {
+                sched::sleep_ns::<Cpu>(5_000_000);
+                assert_eq!(unload(name), Ok(()));
+                gone.store(true, Ordering::Relaxed);
+                return;
+            }
+            for turn in 0.. {
+                let number = [0, 1, 2, 7][(core + turn) % 4];
+                let was_gone = gone.load(Ordering::Relaxed);
+                match hello(number) {
+                    Ok(answer) if answer == dinner(number) => assert!(!was_gone, "by whom?"),
+                    // What the spindle says of an error, or nobody.
+                    Ok(answer) => assert!(answer > u64::MAX - 1_000 || number == 2, "{answer} to {number}"),
+                    Err(error) => assert_eq!(error, dispatcher::RaiseError::NoHandler),
+                }
+                if was_gone {
+                    break;
+                }
+            }
+        });
+        others.goes_on();
+        assert!(!honest.is_ejected());
+        others.end();
+        drop(honest);
+        for name in ["diners", "cthreads", "queues"] {
+            // One of them is gone.
+            let _ = unload(name);
+        }
+        assert!(super::all().is_empty());
+    });
+}
+
+#[ktest]
+fn diners_leave_in_the_middle() {
+    leaves_the_table("diners");
+}
+
+#[ktest]
+fn cthreads_leaves_in_the_middle() {
+    leaves_the_table("cthreads");
 }
