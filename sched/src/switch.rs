@@ -318,7 +318,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>, i
     if is_recalled {
         // The interrupt has been, and found nobody to call off: the timer does it.
         local.recall = Some(Why::Recalled);
-        local.limit = Some(now);
+        local.limit = Some(0);
     }
     if local.limit.is_some() {
         core.arm();

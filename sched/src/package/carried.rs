@@ -91,9 +91,13 @@ fn deepen<M: Machine>(managed: &Managed<M>, by: i32) {
     managed.depth.store(depth, Ordering::Relaxed);
 }
 
-/// Does the strand run its package's own code?
+/// Does the strand run its package's own code? Of one that was ejected that matters to nobody: its carriers ask it
+/// nothing, and must have their cores back to end.
 pub(crate) fn is_in_own<M: Machine>(strand: &Strand<M>) -> bool {
-    strand.managed.as_ref().is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0)
+    strand
+        .managed
+        .as_ref()
+        .is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0 && !managed.package.is_ejected())
 }
 
 /// The running strand, which is carried, gives up its core: its package is told, and says who is next. Returns

@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{
-    ExitReason, Next, Package, Reservation, Seat,
+    ExitReason, Next, Package, Reservation, Seat, Why,
     carried::{self, Claim},
     hold::Held,
+    seat,
 };
 use crate::{
     machine::Machine,
@@ -136,11 +137,15 @@ impl<M: Machine> Carrier<'_, M> {
     fn carry(&self, strand: Arc<Strand<M>>, limit: Option<u64>) {
         let limit = limit.into_iter().chain(self.until).min();
         M::masked(|| {
-            // Between the answer and now it may have been recalled; and what came since the package was told had
-            // nobody to recall.
-            let is_recalled =
-                self.seat.take_recall() || self.package.grant().is_prompt && self.seat.has_notices();
-            switch::carry::<M>(strand, limit, is_recalled);
+            // The interrupt that recalls it may have come already, while the package was asked, and found nobody
+            // to take the core from. One that comes later finds it, since they are masked.
+            let has_news = self.package.grant().is_prompt && self.seat.has_notices();
+            let is_recalled = self.seat.take_recall() || self.package.is_ejected() || has_news;
+            if is_recalled && !carried::is_in_own(&strand) {
+                seat::checkpointed(strand, Some(Why::Recalled));
+            } else {
+                switch::carry::<M>(strand, limit, is_recalled);
+            }
         });
     }
 
