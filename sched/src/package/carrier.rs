@@ -100,8 +100,11 @@ impl<M: Machine> Carrier<'_, M> {
 
     /// The package has nobody to run.
     fn rest(&self, deadline: Option<u64>) {
-        // Notices that came while the package was asked have called this one, or are seen here.
-        if !self.seat.has_notices() && !self.package.is_ejected() {
+        // Notices that came while the package was asked have called this one, or are seen here. Those of other seats
+        // would wait for whoever runs there, though this core has time for them.
+        if self.package.has_notices() {
+            self.package.deliver_elsewhere(self.seat.core());
+        } else if !self.package.is_ejected() {
             let watch =
                 self.package.has_waiting().then(|| M::now_ns() + self.package.grant().patience_ns / 4);
             match [deadline, watch].into_iter().flatten().min() {

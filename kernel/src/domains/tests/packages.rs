@@ -309,6 +309,41 @@ fn one_that_resigns_and_answers_has_no_core_left() {
     });
 }
 
+/// A strand that can go on is told of where somebody computes for ever; on another core there is nothing to do.
+#[ktest]
+fn nobody_waits_for_a_greedy_one_beside_an_idle_core() {
+    if core_count() == 1 {
+        return;
+    }
+    leaves_nothing(|| {
+        let honest = loaded_package("queues");
+        let greedy: Vec<_> = (0..core_count()).map(|_| Crowd::new(&honest, 1, true)).collect();
+        let naps = Arc::new(AtomicUsize::new(0));
+        let count = naps.clone();
+        // Its naps are over while every core computes.
+        let body = move || {
+            for _ in 0..50 {
+                sched::sleep_ns::<Cpu>(300_000);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let napper = strands::spawn_managed(&honest, Builder::new("napper"), body).expect("there is room");
+        guarded(on(0), move || {
+            sched::sleep_ns::<Cpu>(10_000_000);
+            // All but one that ends, wherever it is.
+            let mut greedy = greedy;
+            greedy.pop().expect("there is one").end();
+            let seen = naps.load(Ordering::Relaxed);
+            wait_until("it naps on", || naps.load(Ordering::Relaxed) > (seen + 5).min(49));
+            greedy.into_iter().for_each(Crowd::end);
+        })
+        .join();
+        napper.join();
+        drop(honest);
+        assert_eq!(unload("queues"), Ok(()));
+    });
+}
+
 /// What the diners of `cthreads` answer to that number.
 const fn dinner(number: u64) -> u64 {
     match number {
