@@ -25,7 +25,11 @@ pub(super) enum Claim<M: Machine> {
 /// Takes the strand of that handle, to run it.
 pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim<M> {
     let Some(strand) = M::scheduler().directory().get(handle) else {
-        return Claim::Never(ExitReason::NoSuchStrand);
+        // Acquire: pairs with the Release in `release`, which came before that strand ended.
+        return match package.has_let_go.load(Ordering::Acquire) {
+            true => Claim::Gone,
+            false => Claim::Never(ExitReason::NoSuchStrand),
+        };
     };
     let Some(managed) = strand.managed.as_ref().filter(|managed| Arc::ptr_eq(&managed.package, package))
     else {
@@ -206,6 +210,8 @@ pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
         if was == Held::Told {
             managed.package.no_longer_waits();
         }
+        // Before it can end.
+        managed.package.has_let_go.store(true, Ordering::Release);
         M::scheduler().enqueue(strand.clone());
     }
 }

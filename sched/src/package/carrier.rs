@@ -273,7 +273,11 @@ mod tests {
         assert_eq!(meter.left(1_100, 70), Left::Until(Some(1_110)), "30 were paid");
         // Through the end of a period, without a pause.
         assert_eq!(meter.left(1_250, 220), Left::Nothing { until: 1_300 });
-        assert_eq!(meter.left(1_300, 220), Left::Nothing { until: 1_400 }, "190 in 140 of two, and 50 of its own");
+        assert_eq!(
+            meter.left(1_300, 220),
+            Left::Nothing { until: 1_400 },
+            "190 in 140 of two, and 50 of its own"
+        );
         assert_eq!(meter.left(1_900, 220), Left::Until(Some(1_940)), "paid");
     }
 

@@ -74,6 +74,8 @@ pub struct Package<M: Machine> {
     idle: AtomicU64,
     /// It was ejected: nobody asks it any more.
     is_ejected: AtomicBool,
+    /// Some strand was taken from its keeping without its knowledge, so that it may answer with one that has ended.
+    has_let_go: AtomicBool,
     /// Carriers that have not ended.
     carriers: AtomicUsize,
     /// Strands of its own that have not ended.

@@ -86,6 +86,7 @@ impl<M: Machine> Packages<M> {
             seats,
             idle: AtomicU64::new(0),
             is_ejected: AtomicBool::new(false),
+            has_let_go: AtomicBool::new(false),
             carriers: AtomicUsize::new(0),
             strands: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
