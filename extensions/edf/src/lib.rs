@@ -60,19 +60,19 @@ impl ThreadPackage for Edf {
     }
 
     fn checkpoint(&self, _core: u32, strand: Strand, _why: Why) {
-        let used = used(strand);
-        MEMBERS.lock().left(strand, used);
+        let (now, used) = (now(), used(strand));
+        MEMBERS.lock().left(strand, now, used);
     }
 
     fn block(&self, _core: u32, strand: Strand, reason: Reason) -> Option<Strand> {
         match reason {
             Reason::Blocked => MEMBERS.lock().blocked(strand),
             Reason::Yielded => {
-                let used = used(strand);
-                MEMBERS.lock().left(strand, used);
+                let (now, used) = (now(), used(strand));
+                MEMBERS.lock().left(strand, now, used);
             }
             Reason::Ended => {
-                let now = clock::now().unwrap_or(0);
+                let now = now();
                 let ended = MEMBERS.lock().ended(strand);
                 if let Some(ticket) = ended {
                     tickets::give_back(ticket, now);
@@ -84,12 +84,17 @@ impl ThreadPackage for Edf {
     }
 
     fn unblock(&self, strand: Strand) {
-        let idle = MEMBERS.lock().woken(strand);
+        let now = now();
+        let idle = MEMBERS.lock().woken(strand, now);
         if let (Some(core), Some(package)) = (idle, PACKAGE.get()) {
             // If the package is no more there is nobody to recall.
             let _ = package.recall(core);
         }
     }
+}
+
+fn now() -> u64 {
+    clock::now().unwrap_or(0)
 }
 
 fn used(strand: Strand) -> u64 {

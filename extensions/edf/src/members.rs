@@ -14,6 +14,13 @@ use crate::{
     tickets::{self, Promise},
 };
 
+/// A strand that could go on and has not for so long, in nanoseconds, gets a little of a core, whoever else wants it. It
+/// happens where the machine gives less than was reserved, and where the promised jobs leave nothing; else the
+/// kernel would take the package for one that forgets its strands.
+const LONGEST_WAIT_NS: u64 = 1_000_000_000;
+/// So little, in nanoseconds: part of what `admission` allows for.
+const LITTLE_NS: u64 = 50_000;
+
 /// What a member's strand does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Standing {
@@ -46,6 +53,8 @@ pub struct Member {
     release: u64,
     /// When it was last run in the background.
     turn: u64,
+    /// Since when it could go on.
+    since: u64,
 }
 
 impl Member {
@@ -64,6 +73,7 @@ impl Member {
             is_forfeit: false,
             release: now,
             turn: 0,
+            since: now,
         }
     }
 
@@ -91,6 +101,7 @@ impl Member {
         self.is_forfeit = false;
         if self.standing == Standing::Waiting {
             self.standing = Standing::Ready;
+            self.since = now;
             self.release = self.begun;
         }
     }
@@ -110,8 +121,8 @@ impl Member {
 /// All of it. Taken in upcalls and by strands of the package's in its procedures, for a short time.
 pub struct Members {
     places: [Option<Member>; MOST_TASKS],
-    /// Strands of the package's that do no task's jobs: run when nobody else wants to.
-    others: VecDeque<Strand>,
+    /// Strands of the package's that do no task's jobs, and since when they could go on: run when nobody else wants to.
+    others: VecDeque<(Strand, u64)>,
     /// Counts background turns.
     turns: u64,
     /// Virtual processors that had nobody to run, when they asked last: bit *n* is core *n*.
@@ -140,26 +151,34 @@ impl Members {
 
     /// A strand comes to do its task's jobs; false if another does.
     pub fn join(&mut self, member: Member) -> bool {
-        let place = &mut self.places[tickets::place(member.ticket)];
-        if place.is_some_and(|other| other.ticket == member.ticket) {
+        let place = tickets::place(member.ticket);
+        if self.places[place].is_some_and(|other| other.ticket == member.ticket) {
             return false;
         }
-        *place = Some(member);
+        self.forget(place);
+        self.places[place] = Some(member);
         true
+    }
+
+    /// The task there is over, and its strand has still to end. One that is blocked comes when it is woken.
+    fn forget(&mut self, place: usize) {
+        if let Some(Member { strand, since, standing, .. }) = self.places[place].take()
+            && let Standing::Ready | Standing::Waiting = standing
+        {
+            self.others.push_back((strand, since));
+        }
     }
 
     /// Who shall run on `core`, where nobody of the package's does.
     pub fn next(&mut self, core: u32, now: u64, package: Package) -> Next {
         self.idle &= !(1 << core);
         let used = |strand| package.used(strand).unwrap_or(0);
-        for place in &mut self.places {
-            let Some(member) = place.as_mut().filter(|member| member.core == core) else { continue };
+        for place in 0..MOST_TASKS {
+            let Some(member) = self.places[place].as_mut().filter(|member| member.core == core) else {
+                continue;
+            };
             if !tickets::is_valid(member.ticket) {
-                // Its task is over, and it has still to end. One that is blocked comes when it is woken.
-                if let Standing::Ready | Standing::Waiting = member.standing {
-                    self.others.push_back(member.strand);
-                }
-                *place = None;
+                self.forget(place);
                 continue;
             }
             if member.standing == Standing::Running {
@@ -169,6 +188,9 @@ impl Members {
             }
             member.advance(now, used);
         }
+        if let Some(strand) = self.forgotten(core, now) {
+            return Next::RunUntil(strand, now + LITTLE_NS);
+        }
         let ours = || self.places.iter().flatten().filter(move |member| member.core == core);
         let first = ours()
             .filter(|member| member.standing == Standing::Ready && member.is_promised())
@@ -176,7 +198,8 @@ impl Members {
         if let Some(&Member { strand, left, .. }) = first {
             let deadline = first.map_or(0, Member::deadline);
             // Whoever will be more urgent, and the end of what it may use.
-            let sooner = |other: &&Member| other.strand == strand || other.end() + other.need.deadline < deadline;
+            let sooner =
+                |other: &&Member| other.strand == strand || other.end() + other.need.deadline < deadline;
             let until = ours().filter(sooner).map(Member::end).min().unwrap_or(u64::MAX);
             self.run(strand);
             return Next::RunUntil(strand, until.min(now + left));
@@ -199,6 +222,19 @@ impl Members {
         }
     }
 
+    /// Who has waited for too long.
+    fn forgotten(&mut self, core: u32, now: u64) -> Option<Strand> {
+        let is_long = |since: u64| since + LONGEST_WAIT_NS < now;
+        if self.others.front().is_some_and(|(_, since)| is_long(*since)) {
+            return self.others.pop_front().map(|(strand, _)| strand);
+        }
+        let is_ready = |member: &&Member| member.core == core && member.standing == Standing::Ready;
+        let member = self.places.iter().flatten().find(|member| is_ready(member) && is_long(member.since))?;
+        let strand = member.strand;
+        self.run(strand);
+        Some(strand)
+    }
+
     /// Who is late and has used up what it was promised, and those who were promised nothing, by turns.
     fn background(&mut self, core: u32) -> Option<Strand> {
         self.turns += 1;
@@ -209,19 +245,19 @@ impl Members {
             .map(|member| member.strand);
         let is_other = late.is_none() || self.turns.is_multiple_of(2);
         let other = if is_other { self.others.pop_front() } else { None };
-        let strand = other.or(late)?;
+        let strand = other.map(|(strand, _)| strand).or(late)?;
         self.run(strand);
         Some(strand)
     }
 
     /// A strand has lost its core, or yields it, and can go on; `used` is what it has used.
-    pub fn left(&mut self, strand: Strand, used: u64) {
+    pub fn left(&mut self, strand: Strand, now: u64, used: u64) {
         match self.of(strand) {
             Some(member) => {
-                member.standing = Standing::Ready;
+                (member.standing, member.since) = (Standing::Ready, now);
                 member.charge(used);
             }
-            None => self.others.push_back(strand),
+            None => self.others.push_back((strand, now)),
         }
     }
 
@@ -241,12 +277,12 @@ impl Members {
     }
 
     /// A strand can go on after a wait in the kernel, or begin: the core that should hear of it, if that is idle.
-    pub fn woken(&mut self, strand: Strand) -> Option<u32> {
+    pub fn woken(&mut self, strand: Strand, now: u64) -> Option<u32> {
         let Some(member) = self.of(strand) else {
-            self.others.push_back(strand);
+            self.others.push_back((strand, now));
             return None;
         };
-        member.standing = Standing::Ready;
+        (member.standing, member.since) = (Standing::Ready, now);
         member.is_forfeit = true;
         let core = member.core;
         (self.idle >> core & 1 != 0).then_some(core)

@@ -6,7 +6,10 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use core::hint::black_box;
+use core::{
+    hint::black_box,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
 
 use edf_interface::{Jobs, Refusal, Task, spawn};
 use spindle::{Error, clock, demo::Hello, handler, processor, strand, strand::JoinHandle};
@@ -99,21 +102,24 @@ fn calibrate() -> Result<u64, Error> {
     Ok(TURNS * MILLISECOND / best.max(1))
 }
 
+/// Until when workers work.
+static UNTIL: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Clone, Copy, Default)]
 struct Counts {
     jobs: u64,
     misses: u64,
 }
 
-/// Does a task's jobs, of so many turns, until then.
-fn work(jobs: &mut Jobs, per_job: u64, until: u64) -> Result<Counts, Error> {
+/// Does a task's jobs, of so many turns, for as long as [`UNTIL`] says.
+fn work(jobs: &mut Jobs, per_job: u64) -> Result<Counts, Error> {
     let mut counts = Counts::default();
     loop {
         turns(per_job);
         let next = jobs.wait_for_next()?;
         counts.jobs += 1 + next.skipped;
         counts.misses += u64::from(!next.was_met) + next.skipped;
-        if next.release_ns >= until {
+        if next.release_ns >= UNTIL.load(SeqCst) {
             return Ok(counts);
         }
     }
@@ -123,12 +129,12 @@ type Worker = JoinHandle<Result<Result<Counts, Error>, Error>>;
 
 /// Tries random tasks, and one at the very bound, with a worker for each. Each job takes between half and all
 /// of what the task says.
-fn fill(dice: &mut Dice, speed: u64, until: u64) -> Result<Vec<Worker>, Refusal> {
+fn fill(dice: &mut Dice, speed: u64) -> Result<Vec<Worker>, Refusal> {
     let mut workers = Vec::new();
     let mut add = |task: Task, dice: &mut Dice| {
         let computing = task.cost_ns.saturating_sub(CALLS_NS);
         let per_job = dice.between(computing / 2, computing) * speed / MILLISECOND;
-        match spawn("worker", task, move |jobs| work(jobs, per_job, until)) {
+        match spawn("worker", task, move |jobs| work(jobs, per_job)) {
             Ok(worker) => workers.push(worker),
             Err(Refusal::NoRoom { most_ns, .. }) => return Ok(Some(most_ns)),
             Err(Refusal::Full) => return Ok(None),
@@ -159,15 +165,15 @@ fn join(workers: Vec<Worker>) -> Result<Counts, Error> {
 
 fn run(mut dice: Dice, length: u64, has_liar: bool) -> Result<u64, Refusal> {
     let speed = calibrate()?;
-    let until = clock::now()? + length;
+    UNTIL.store(clock::now()? + length, SeqCst);
     let mut liar = None;
     if has_liar {
         let (period_ns, cost_ns) = (10 * MILLISECOND, MILLISECOND);
         let per_job = 9 * speed;
         let task = Task { period_ns, cost_ns, deadline_ns: period_ns };
-        liar = Some(spawn("liar", task, move |jobs| work(jobs, per_job, until))?);
+        liar = Some(spawn("liar", task, move |jobs| work(jobs, per_job))?);
     }
-    let workers = fill(&mut dice, speed, until)?;
+    let workers = fill(&mut dice, speed)?;
     let tasks = workers.len() as u64;
     let Counts { jobs, misses } = join(workers)?;
     if let Some(liar) = liar {
@@ -194,19 +200,21 @@ fn bound(mut dice: Dice) -> Result<u64, Refusal> {
     let probe = Task { period_ns: 20 * MILLISECOND, cost_ns: 0, deadline_ns: 20 * MILLISECOND };
     let empty = most(probe)?;
     for _ in 0..4 {
-        let over = clock::now()? + 20 * MILLISECOND;
-        let workers = fill(&mut dice, 0, over)?;
+        UNTIL.store(u64::MAX, SeqCst);
+        let workers = fill(&mut dice, 0)?;
         // What is left is admitted, and nothing beyond it.
         let left = most(probe)?;
         let beyond = spawn("beyond", Task { cost_ns: left + 2_000, ..probe }, |_| ());
         wrong += u64::from(!matches!(beyond, Err(Refusal::NoRoom { most_ns, .. }) if most_ns == left));
         wrong += u64::from(left >= empty);
         if left > 0 {
-            let at = spawn("at the bound", Task { cost_ns: left, ..probe }, |jobs| jobs.wait_for_next().is_ok());
+            let at =
+                spawn("at the bound", Task { cost_ns: left, ..probe }, |jobs| jobs.wait_for_next().is_ok());
             // Other cores may have as much.
             wrong += u64::from(processor::cores()? == 1 && most(probe)? >= 2_000);
             wrong += u64::from(!at.is_ok_and(|at| matches!(at.join(), Ok(Ok(true)))));
         }
+        UNTIL.store(0, SeqCst);
         join(workers)?;
         // The longest period that there is, and what had to end.
         strand::sleep(70 * MILLISECOND)?;

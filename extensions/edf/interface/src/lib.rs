@@ -146,9 +146,9 @@ impl From<Error> for Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadTask => {
-                out.write_str("a task's period is 1 to 1000 ms, its deadline no longer, and its cost no longer still")
-            }
+            Self::BadTask => out.write_str(
+                "a task's period is 1 to 1000 ms, its deadline no longer, and its cost no longer still",
+            ),
             Self::NoRoom { most_ns: 0, left } => write!(
                 out,
                 "so soon a deadline cannot be met: {left} thousandths of a core are left, for later ones"
