@@ -15,17 +15,23 @@ use gang_interface::Group;
 use spindle::{
     Error,
     demo::Hello,
-    handler, println, processor,
+    handler, println, processor, raise,
     strand::{self, Builder, CoreSet, JoinHandle},
 };
 use watch::{Watch, compare, now};
 
 /// How long rowers row, in nanoseconds.
-const LONG_NS: u64 = 600_000_000;
+const LONG_NS: u64 = 1_000_000_000;
 /// How long somebody waits for what must come soon, in nanoseconds.
 const PATIENCE_NS: u64 = 60_000_000_000;
 /// A few periods of `gang`, in nanoseconds.
 const WHILE_NS: u64 = 250_000_000;
+
+/// Rowers of a crew of *n* raise `Demo.Hello` in the name of core [`EYE`] + *n*, each after so many looks at the clock: for
+/// somebody who wants to see who runs at that moment.
+const EYE: u32 = 100;
+/// See [`EYE`].
+const LOOKS: u64 = 400;
 
 /// What rowers do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,7 +163,15 @@ fn row(size: u32, kind: Crew) -> Result<u64, Error> {
     let to = from + LONG_NS;
     let row = move |_| {
         let mut watch = Watch::start();
-        while watch.look() < to {}
+        for turn in 1.. {
+            if watch.look() >= to {
+                break;
+            }
+            if turn % LOOKS == 0 {
+                // Nobody needs to answer.
+                let _ = raise(&Hello { number: 0, core: EYE + size });
+            }
+        }
         watch.stop()
     };
     let notes = join(crew(size, kind, row)?)?;
@@ -179,75 +193,75 @@ fn name(kind: Crew) -> &'static str {
     if kind == Crew::Gang { "gang" } else { "unmanaged" }
 }
 
-/// They pass a barrier all the time, beside others: how many steps they made for each millisecond that they ran.
+/// They pass a barrier all the time, beside others: how many steps they made for each thousand looks
+/// at the clock, which they take while they wait: what they have done for their time.
 fn step(size: u32, kind: Crew) -> Result<u64, Error> {
     let load = Load::start(processor::cores()?)?;
-    let from = now();
-    let to = from + LONG_NS;
+    let to = now() + LONG_NS;
     let arrived = Arc::new(AtomicU64::new(0));
     let is_over = Arc::new(AtomicBool::new(false));
     let (count, over) = (arrived.clone(), is_over.clone());
     let row = move |_| {
-        let mut watch = Watch::start();
+        let mut looks = 0;
         // All must stop at the same step: the first who sees that it is late says so before he comes to the barrier.
         for turn in 1.. {
             for _ in 0..100 {
                 core::hint::spin_loop();
             }
-            if watch.look() >= to {
+            looks += 1;
+            if now() >= to {
                 over.store(true, SeqCst);
             }
             count.fetch_add(1, SeqCst);
             while count.load(SeqCst) < turn * u64::from(size) && !over.load(SeqCst) {
-                watch.look();
+                looks += 1;
+                if now() >= to {
+                    over.store(true, SeqCst);
+                }
             }
             if over.load(SeqCst) {
                 break;
             }
         }
-        watch.stop()
+        looks
     };
-    let notes = join(crew(size, kind, row)?)?;
+    let looks: u64 = join(crew(size, kind, row)?)?.into_iter().sum();
     load.stop()?;
-    let found = compare(&notes, from, to);
     let steps = arrived.load(SeqCst) / u64::from(size);
-    let rate = steps * 1_000_000 / found.sum.max(1);
-    println!("{}: {steps} steps in {} ms of CPU time: {rate} for each", name(kind), found.sum / 1_000_000)?;
+    let rate = steps * 1_000 * u64::from(size) / looks.max(1);
+    println!("{}: {steps} steps, {looks} looks: {rate} for each thousand", name(kind))?;
     Ok(rate)
 }
 
-/// Two crews of that size: the answer is what the one that ran less had of what both had, in thousandths, and a
-/// thousand more if they were never on the same cores at once.
+/// Two crews of that size: the answer is what the one that did less did of what both did, in thousandths.
 fn turns(size: u32) -> Result<u64, Error> {
-    let from = now();
-    let to = from + LONG_NS;
-    let row = move |_| {
-        let mut watch = Watch::start();
-        while watch.look() < to {}
-        watch.stop()
-    };
+    let to = now() + LONG_NS;
+    let row = move |_| (0_u64..).find(|_| now() >= to).unwrap_or(0);
     let crews = [crew(size, Crew::Gang, row)?, crew(size, Crew::Gang, row)?];
-    let [one, other] = crews.map(join);
+    let [one, other] = crews.map(|crew| join(crew).map(|counts| counts.into_iter().sum::<u64>()));
     let (one, other) = (one?, other?);
-    let (first, second) = (compare(&one, from, to).any, compare(&other, from, to).any);
-    Ok(first.min(second) * 1_000 / (first + second).max(1))
+    Ok(one.min(other) * 1_000 / (one + other).max(1))
 }
 
-/// Two crews that fit into one row: the answer is how much of the time in which any of them ran both did, in thousandths.
+/// Two crews of half that size, which fit into one row: the first ends when it has seen the second step on often, and the
+/// other way round, though each runs only when all of its own do. The answer is how many have ended.
 fn halves(size: u32) -> Result<u64, Error> {
-    let from = now();
-    let to = from + LONG_NS;
-    let row = move |_| {
-        let mut watch = Watch::start();
-        while watch.look() < to {}
-        watch.stop()
+    let steps: Arc<[AtomicU64; 2]> = Arc::new([const { AtomicU64::new(0) }; 2]);
+    let row = |own: usize| {
+        let steps = steps.clone();
+        move |_| {
+            let deadline = now() + PATIENCE_NS;
+            while steps[1 - own].load(SeqCst) < 100_000 && now() < deadline {
+                steps[own].fetch_add(1, SeqCst);
+            }
+            steps[own].fetch_add(100_000, SeqCst);
+            now() < deadline
+        }
     };
-    let crews = [crew(size / 2, Crew::Gang, row)?, crew(size / 2, Crew::Gang, row)?];
+    let crews = [crew(size / 2, Crew::Gang, row(0))?, crew(size / 2, Crew::Gang, row(1))?];
     let [one, other] = crews.map(join);
-    let mut all = one?;
-    all.extend(other?);
-    let found = compare(&all, from, to);
-    Ok(found.all * 1_000 / found.any.max(1))
+    let ended = one?.into_iter().chain(other?).filter(|is_in_time| *is_in_time);
+    Ok(ended.count() as u64)
 }
 
 /// One of them blocks, for that long: the answer is 1 if meanwhile the others stood still, 2 more if they went on after it.
