@@ -54,18 +54,20 @@ use spindle::{
 use table::{Stage, Table};
 
 /// How often a row has its turn, in nanoseconds.
-const PERIOD_NS: u64 = 100_000_000;
+const PERIOD_NS: u64 = 400_000_000;
 /// What is reserved of it.
-const BUDGET_NS: u64 = 50_000_000;
+const BUDGET_NS: u64 = 200_000_000;
 /// How long after the beginning of a period groups are stopped. Less than the budget: so that all stop by the
 /// clock, and none by what it has used up.
-const SLOT_NS: u64 = 48_000_000;
+const SLOT_NS: u64 = 190_000_000;
 /// With less than that left of a slot it is not worth while to start a group.
 const LEAST_NS: u64 = 200_000;
 /// How long a group that was started waits for a virtual processor that was there, and does not come.
-const GRACE_NS: u64 = 5_000_000;
+const GRACE_NS: u64 = 100_000_000;
 /// When to ask again if somebody was just writing to the inbox, in nanoseconds.
 const RETRY_NS: u64 = 20_000;
+/// How often to try a lock before that.
+const TRIES: u32 = 1_000;
 
 /// What a virtual processor is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,10 +223,13 @@ struct Gang;
 impl ThreadPackage for Gang {
     fn resume(&self, core: u32) -> Next {
         let now = clock::now().unwrap_or(0);
+        // All come at the same time, and one who has the lock may be kept from his work by the host: nobody spins for long.
+        let Some(mut state) = (0..TRIES).find_map(|_| STATE.try_lock()) else {
+            return Next::IdleUntil(now + RETRY_NS);
+        };
         let Some(requests) = inbox::take() else {
             return Next::IdleUntil(now + RETRY_NS);
         };
-        let mut state = STATE.lock();
         let period = now / PERIOD_NS;
         if period > state.period {
             state.begin(period);

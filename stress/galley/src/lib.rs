@@ -25,13 +25,15 @@ const LONG_NS: u64 = 1_000_000_000;
 /// How long somebody waits for what must come soon, in nanoseconds.
 const PATIENCE_NS: u64 = 60_000_000_000;
 /// A few periods of `gang`, in nanoseconds.
-const WHILE_NS: u64 = 250_000_000;
+const WHILE_NS: u64 = 900_000_000;
 
 /// Rowers of a crew of *n* raise `Demo.Hello` in the name of core [`EYE`] + *n*, each after so many looks at the clock: for
 /// somebody who wants to see who runs at that moment.
 const EYE: u32 = 100;
 /// See [`EYE`].
 const LOOKS: u64 = 400;
+/// How often each looks around, on average.
+const ROUNDS: u64 = 1_000;
 
 /// What rowers do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,7 @@ fn join<T>(crew: Vec<JoinHandle<T>>) -> Result<Vec<T>, Error> {
     crew.into_iter().map(JoinHandle::join).collect()
 }
 
-/// Strands that compute on all cores, and on some more than on others, so that slices do not fall together by chance.
+/// Strands that compute on the first cores, and on some more than on others, so that slices do not fall together by chance.
 struct Load {
     is_over: Arc<AtomicBool>,
     strands: Vec<JoinHandle<()>>,
@@ -156,26 +158,29 @@ fn misuse() -> Result<u64, Error> {
     Ok(refused)
 }
 
-/// They row for a while, each by himself, beside others: how much of the time in which any ran all did, in thousandths.
+/// They row, each by himself, beside others, until they have looked around so often: how much of the time in which any
+/// ran all did, in thousandths.
 fn row(size: u32, kind: Crew) -> Result<u64, Error> {
-    let load = Load::start(processor::cores()?)?;
+    let load = Load::start(size)?;
     let from = now();
-    let to = from + LONG_NS;
+    let all = Arc::new(AtomicU64::new(0));
     let row = move |_| {
         let mut watch = Watch::start();
         for turn in 1.. {
-            if watch.look() >= to {
-                break;
-            }
+            let now = watch.look();
             if turn % LOOKS == 0 {
                 // Nobody needs to answer.
                 let _ = raise(&Hello { number: 0, core: EYE + size });
+                if all.fetch_add(1, SeqCst) >= u64::from(size) * ROUNDS || now > from + PATIENCE_NS {
+                    break;
+                }
             }
         }
         watch.stop()
     };
     let notes = join(crew(size, kind, row)?)?;
     load.stop()?;
+    let to = now();
     let found = compare(&notes, from, to);
     let ratio = found.all * 1_000 / found.any.max(1);
     println!(
@@ -184,7 +189,7 @@ fn row(size: u32, kind: Crew) -> Result<u64, Error> {
         found.longest_apart / 1_000,
         found.median_apart / 1_000,
         found.sum / u64::from(size) / 1_000_000,
-        LONG_NS / 1_000_000,
+        (to - from) / 1_000_000,
     )?;
     Ok(ratio)
 }
@@ -233,13 +238,30 @@ fn step(size: u32, kind: Crew) -> Result<u64, Error> {
     Ok(rate)
 }
 
-/// Two crews of that size: the answer is what the one that did less did of what both did, in thousandths.
+/// Two crews of that size, from when both have begun: the answer is what the one that did less did of what both did, in
+/// thousandths.
 fn turns(size: u32) -> Result<u64, Error> {
-    let to = now() + LONG_NS;
-    let row = move |_| (0_u64..).find(|_| now() >= to).unwrap_or(0);
-    let crews = [crew(size, Crew::Gang, row)?, crew(size, Crew::Gang, row)?];
-    let [one, other] = crews.map(|crew| join(crew).map(|counts| counts.into_iter().sum::<u64>()));
-    let (one, other) = (one?, other?);
+    let counts: Arc<[AtomicU64; 2]> = Arc::new([const { AtomicU64::new(0) }; 2]);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let row = |own: usize| {
+        let (counts, is_over) = (counts.clone(), is_over.clone());
+        move |_| {
+            while !is_over.load(SeqCst) {
+                counts[own].fetch_add(1, SeqCst);
+            }
+        }
+    };
+    let crews = [crew(size, Crew::Gang, row(0))?, crew(size, Crew::Gang, row(1))?];
+    let seen = || [counts[0].load(SeqCst), counts[1].load(SeqCst)];
+    wait_until(|| seen().iter().all(|count| *count > 0))?;
+    let before = seen();
+    strand::sleep(4 * LONG_NS)?;
+    let after = seen();
+    is_over.store(true, SeqCst);
+    for crew in crews {
+        join(crew)?;
+    }
+    let (one, other) = (after[0] - before[0], after[1] - before[1]);
     Ok(one.min(other) * 1_000 / (one + other).max(1))
 }
 

@@ -93,7 +93,7 @@ fn two_gangs_take_turns() {
 fn applications_of_gang_are_unloaded_in_the_middle() {
     let before = Level::settled();
     loaded("gang");
-    for pause_ns in [0, 1_000_000, 40_000_000, 130_000_000] {
+    for pause_ns in [0, 1_000_000, 150_000_000, 500_000_000] {
         loaded("galley");
         assert_eq!(hello(FOR_EVER), Ok(3 * core_count() as u64));
         sched::sleep_ns::<Cpu>(pause_ns);
@@ -111,7 +111,7 @@ fn applications_of_gang_are_unloaded_in_the_middle() {
 #[ktest]
 fn gang_is_unloaded_in_the_middle() {
     let before = Level::settled();
-    for pause_ns in [0, 3_000_000, 120_000_000] {
+    for pause_ns in [0, 3_000_000, 500_000_000] {
         drop((loaded("gang"), loaded("galley")));
         assert_eq!(hello(FOR_EVER), Ok(3 * core_count() as u64));
         sched::sleep_ns::<Cpu>(pause_ns);
@@ -154,7 +154,8 @@ fn look_around(count: usize) {
 /// In how many thousandths of the looks that rowers took all ran.
 fn togetherness(scenario: u64) -> u64 {
     *SEEN.lock() = Seen { rowers: Vec::new(), samples: 0, together: 0 };
-    assert!(hello(scenario).is_ok(), "they row");
+    // No more than four: a host with two processors is late with eight cores, and the start of a group is all that is seen.
+    assert!(asked(scenario, core_count().min(4)).is_ok(), "they row");
     let seen = core::mem::replace(&mut *SEEN.lock(), Seen { rowers: Vec::new(), samples: 0, together: 0 });
     log::info!("{} looks around", seen.samples);
     assert!(seen.samples > 0, "nobody has looked around");
