@@ -20,14 +20,18 @@
 //!
 //! - a member blocks: the group waits as a whole, till that one can run. If no other group in the row can, the next
 //!   row has the rest of the slot;
-//! - a core is lost to somebody more urgent: till that one is there again;
 //! - one that was recalled has not come in [`GRACE_NS`].
 //!
 //! A member that ends leaves the group, and the others go on. One that yields goes on at once.
 //!
 //! # How exact
 //!
-//! Members begin and stop apart by the way of one interrupt from core to core, and what the kernel needs to answer it.
+//! Members begin and stop apart by the way of one interrupt from core to core, and what the kernel needs to answer it. That
+//! holds where every core has a processor. Under an emulator with fewer processors than cores a recalled core
+//! comes when the host lets it, many milliseconds later, and those who were started wait for it.
+//!
+//! If somebody as urgent takes a core, the package hears of it when that core is back, and not before: till then the
+//! others run without that member.
 //!
 //! # Where it is bad
 //!
