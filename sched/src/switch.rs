@@ -10,6 +10,7 @@ use dispatcher::{Crossing, Departure};
 
 use crate::{
     core::{Core, Local, TICK_NS},
+    idle,
     machine::Machine,
     package::{Reason, Seat, Why, carried, hold::Held, seat},
     spawn::end,
@@ -612,6 +613,10 @@ pub fn on_kick<M: Machine>() {
     {
         local.recall.get_or_insert(Why::Recalled);
         core.is_due.store(true, Ordering::Relaxed);
+    }
+    if !local.is_idle() && core.take_offer() {
+        // It has got work of its own meanwhile.
+        idle::call_another::<M>();
     }
     core.look_again();
 }
