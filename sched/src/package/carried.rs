@@ -25,7 +25,11 @@ pub(super) enum Claim<M: Machine> {
 /// Takes the strand of that handle, to run it.
 pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim<M> {
     let Some(strand) = M::scheduler().directory().get(handle) else {
-        return Claim::Never(ExitReason::NoSuchStrand);
+        // Its package was not told when strands were taken from it, so it may name one that has ended since.
+        return match package.has_lost_strands() {
+            true => Claim::Gone,
+            false => Claim::Never(ExitReason::NoSuchStrand),
+        };
     };
     let Some(managed) = strand.managed.as_ref().filter(|managed| Arc::ptr_eq(&managed.package, package))
     else {
@@ -206,6 +210,7 @@ pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
         if was == Held::Told {
             managed.package.no_longer_waits();
         }
+        managed.package.has_lost_strands.store(true, Ordering::Relaxed);
         M::scheduler().enqueue(strand.clone());
     }
 }

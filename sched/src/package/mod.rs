@@ -80,6 +80,8 @@ pub struct Package<M: Machine> {
     pub(crate) strands: AtomicUsize,
     /// Strands of its own of which it was told, and which it has not run since.
     waiting: AtomicUsize,
+    /// Strands were taken from its keeping without its knowledge: see [`release`].
+    has_lost_strands: AtomicBool,
 }
 
 impl<M: Machine> Package<M> {
@@ -123,6 +125,11 @@ impl<M: Machine> Package<M> {
 
     fn has_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn has_lost_strands(&self) -> bool {
+        // Relaxed: whoever finds the strand struck off the directory is after what was stored before it ran.
+        self.has_lost_strands.load(Ordering::Relaxed)
     }
 
     fn no_longer_waits(&self) {

@@ -89,6 +89,7 @@ impl<M: Machine> Packages<M> {
             carriers: AtomicUsize::new(0),
             strands: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            has_lost_strands: AtomicBool::new(false),
         });
         M::masked(|| {
             let mut list = self.list.lock();
