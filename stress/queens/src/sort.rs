@@ -44,7 +44,13 @@ pub fn sort(worker: &Worker, count: usize) -> Result<u64, Error> {
         Ok(ranges.map(|range| sorted(pieces.iter().map(|piece| &piece[range]))).collect::<Dealt>())
     };
     let ranges: Dealt = worker.reduce(0..RANGES, 1, &Arc::new(gather), append)?;
-    Ok(in_order(&ranges, count))
+
+    let ranges = Arc::new(ranges);
+    let look = move |_: &Worker, part: Range<usize>| Ok(Order::of(ranges[part].iter().flatten()));
+    let order = worker.reduce(0..RANGES, 1, &Arc::new(look), Order::then)?;
+    let add = |_: &Worker, places: Range<usize>| Ok(places.map(value).fold(0, u64::wrapping_add));
+    let wanted = worker.reduce(0..count, count / RANGES, &Arc::new(add), u64::wrapping_add)?;
+    Ok(if order.sum == wanted { order.good } else { 0 })
 }
 
 /// The values at these places, each in its range.
@@ -64,14 +70,31 @@ fn sorted<'a>(parts: impl Iterator<Item = &'a Vec<u64>>) -> Vec<u64> {
     range
 }
 
-/// How many values are in order, if all are there: their sum says so.
-fn in_order(ranges: &Dealt, count: usize) -> u64 {
-    let (mut last, mut sum, mut good) = (0, 0_u64, 0_u64);
-    for value in ranges.iter().flatten() {
-        good += u64::from(*value >= last);
-        sum = sum.wrapping_add(*value);
-        last = *value;
+/// How values follow each other.
+struct Order {
+    first: u64,
+    last: u64,
+    /// How many are not less than the one before them.
+    good: u64,
+    sum: u64,
+}
+
+impl Order {
+    fn of<'a>(values: impl Iterator<Item = &'a u64>) -> Self {
+        let one = |value: &u64| Self { first: *value, last: *value, good: 1, sum: *value };
+        // Without any: fits before and after everything.
+        let none = Self { first: u64::MAX, last: 0, good: 0, sum: 0 };
+        values.map(one).reduce(Self::then).unwrap_or(none)
     }
-    let wanted = (0..count).map(value).fold(0, u64::wrapping_add);
-    if sum == wanted { good } else { 0 }
+
+    /// These values, and those of `next`.
+    fn then(self, next: Self) -> Self {
+        let is_bad = self.good > 0 && next.good > 0 && next.first < self.last;
+        Self {
+            first: if self.good > 0 { self.first } else { next.first },
+            last: if next.good > 0 { next.last } else { self.last },
+            good: self.good + next.good - u64::from(is_bad),
+            sum: self.sum.wrapping_add(next.sum),
+        }
+    }
 }
