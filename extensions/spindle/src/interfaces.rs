@@ -142,12 +142,14 @@ pub mod package {
             Used => used(package: u32, strand: u64) -> u64;
             /// Keeps the running strand and runs another.
             HandOff => hand_off(package: u32, next: u64);
+            /// The package keeps a strand of which it was told.
+            Keep => keep(package: u32, strand: u64);
             /// Gives the package up.
             Resign => resign(package: u32);
         }
     }
-    pub use raw::{Current, HandOff, Recall, Register, Resign, Used, Wake};
-    pub(crate) use raw::{current, hand_off, recall, register, resign, used, wake};
+    pub use raw::{Current, HandOff, Keep, Recall, Register, Resign, Used, Wake};
+    pub(crate) use raw::{current, hand_off, keep, recall, register, resign, used, wake};
 }
 
 /// The console's text; [`println!`](crate::println) formats for it.

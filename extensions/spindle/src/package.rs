@@ -62,7 +62,7 @@
 //! | answers with a strand that is not its own, has ended, or is blocked | it is ejected |
 //! | answers with one that it was not told the end of: it was asked to end while the package kept it, and let go | it is asked again |
 //! | answers with one that runs elsewhere | the virtual processor waits for that strand to leave; after a second the package is ejected |
-//! | leaves a strand of which it was told waiting for 4 s, though it had cores | it is ejected |
+//! | leaves a strand of which it was told, and which it does not [`keep`](Package::keep), waiting for 4 s, though it had cores | it is ejected |
 //! | fails: panics, loops | it is ejected, and its spindle goes |
 //! | prefers some of its strands to others | nobody else but these others |
 //!
@@ -306,6 +306,21 @@ impl Package {
     /// has changed then.
     pub fn hand_off(self, next: Strand) -> Result<(), Error> {
         raw::hand_off(self.0, next.to_word())
+    }
+
+    /// The package knows that it leaves `strand` waiting, for as long as it likes, which is not taken for an
+    /// oversight. For one that has to wait for others, and is not blocked; also to ask whether a strand is the package's
+    /// still, since one whose spindle is unloaded, or that was [asked to end](crate::strand::JoinHandle::terminate)
+    /// while it waited, is taken from it without a word.
+    ///
+    /// Cost: a look into the kernel's directory of strands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] if it is no strand of the package's, or not any more; as for
+    /// [`wake`](Self::wake).
+    pub fn keep(self, strand: Strand) -> Result<(), Error> {
+        raw::keep(self.0, strand.to_word())
     }
 
     /// Gives the package up: its strands go on as the global scheduler's.

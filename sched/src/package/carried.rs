@@ -25,11 +25,8 @@ pub(super) enum Claim<M: Machine> {
 /// Takes the strand of that handle, to run it.
 pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim<M> {
     let Some(strand) = M::scheduler().directory().get(handle) else {
-        // Acquire: pairs with the Release in `release`, which came before that strand ended.
-        return match package.has_let_go.load(Ordering::Acquire) {
-            true => Claim::Gone,
-            false => Claim::Never(ExitReason::NoSuchStrand),
-        };
+        // Of a strand that was taken from it, and has ended since, the package may not have heard.
+        return if package.is_excused() { Claim::Gone } else { Claim::Never(ExitReason::NoSuchStrand) };
     };
     let Some(managed) = strand.managed.as_ref().filter(|managed| Arc::ptr_eq(&managed.package, package))
     else {
@@ -94,9 +91,13 @@ fn deepen<M: Machine>(managed: &Managed<M>, by: i32) {
     managed.depth.store(depth, Ordering::Relaxed);
 }
 
-/// Does the strand run its package's own code?
+/// Does the strand run its package's own code? Of one that was ejected that matters to nobody: its carriers ask it
+/// nothing, and must have their cores back to end.
 pub(crate) fn is_in_own<M: Machine>(strand: &Strand<M>) -> bool {
-    strand.managed.as_ref().is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0)
+    strand
+        .managed
+        .as_ref()
+        .is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0 && !managed.package.is_ejected())
 }
 
 /// The running strand, which is carried, gives up its core: its package is told, and says who is next. Returns
@@ -192,6 +193,7 @@ pub(crate) fn end<M: Machine>() {
         // SAFETY: on this core, masked; used no more before the strand leaves.
         let is_carried = unsafe { M::core().local() }.carrier.is_some();
         if !is_carried {
+            switch::leave_for_joiner::<M>();
             switch::leave::<M>(Leaving::Ending);
         }
         is_carried
@@ -203,15 +205,18 @@ pub(crate) fn end<M: Machine>() {
 
 /// Takes a strand from its package's keeping, if it is there: it goes on as the global scheduler's, and for it
 /// nothing is asked or told any more. For a strand whose waits are over.
+///
+/// The package does not hear of it. When it answers with the strand it is asked again, once even after the
+/// strand has ended.
 pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
     if let Some(managed) = &strand.managed
         && let Ok(was) = managed.hold.free()
     {
+        // Before it can end.
+        managed.package.released.fetch_add(1, Ordering::Relaxed);
         if was == Held::Told {
             managed.package.no_longer_waits();
         }
-        // Before it can end.
-        managed.package.has_let_go.store(true, Ordering::Release);
         M::scheduler().enqueue(strand.clone());
     }
 }

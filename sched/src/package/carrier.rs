@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{
-    ExitReason, Next, Package, Reservation, Seat,
+    ExitReason, Next, Package, Reservation, Seat, Why,
     carried::{self, Claim},
     hold::Held,
+    seat,
 };
 use crate::{
     machine::Machine,
@@ -88,6 +89,8 @@ impl<M: Machine> Carrier<'_, M> {
     fn ask(&self) -> Option<Next> {
         // Said before it is asked: whoever brings the package work after it has answered wakes this one.
         self.package.set_idle(self.seat.core());
+        // Whoever recalled it before this has his wish.
+        let _ = self.seat.take_recall();
         let next = M::raise_resume(self.package, self.seat.core());
         if next.is_err() {
             self.package.eject_for_silence(self.seat.core(), 0);
@@ -97,8 +100,11 @@ impl<M: Machine> Carrier<'_, M> {
 
     /// The package has nobody to run.
     fn rest(&self, deadline: Option<u64>) {
-        // Notices that came while the package was asked have called this one, or are seen here.
-        if !self.seat.has_notices() && !self.package.is_ejected() {
+        // Notices that came while the package was asked have called this one, or are seen here. Those of other seats
+        // would wait for whoever runs there, though this core has time for them.
+        if self.package.has_notices() {
+            self.package.deliver_elsewhere(self.seat.core());
+        } else if !self.package.is_ejected() {
             let watch =
                 self.package.has_waiting().then(|| M::now_ns() + self.package.grant().patience_ns / 4);
             match [deadline, watch].into_iter().flatten().min() {
@@ -134,11 +140,15 @@ impl<M: Machine> Carrier<'_, M> {
     fn carry(&self, strand: Arc<Strand<M>>, limit: Option<u64>) {
         let limit = limit.into_iter().chain(self.until).min();
         M::masked(|| {
-            // What came since the package was told had nobody to recall. The interrupt waits for the strand.
-            if self.package.grant().is_prompt && self.seat.has_notices() {
-                self.seat.recall();
+            // The interrupt that recalls it may have come already, while the package was asked, and found nobody
+            // to take the core from. One that comes later finds it, since they are masked.
+            let has_news = self.package.grant().is_prompt && self.seat.has_notices();
+            let is_recalled = self.seat.take_recall() || self.package.is_ejected() || has_news;
+            if is_recalled && !carried::is_in_own(&strand) {
+                seat::checkpointed(strand, Some(Why::Recalled));
+            } else {
+                switch::carry::<M>(strand, limit, is_recalled);
             }
-            switch::carry::<M>(strand, limit);
         });
     }
 

@@ -11,10 +11,12 @@
 //! - [`parallel`]: runs some of them on many cores at once, between marks by which a recorder outside
 //!   of the machine sees what the cores do to each other's cache lines.
 //! - [`strands`]: what strands cost, by the same means.
+//! - [`jobs`]: how parallel jobs spread over the cores.
 //! - [`sample`]: what was measured, as people and as tools read it.
 
 pub mod cases;
 pub mod costs;
+pub mod jobs;
 pub mod parallel;
 pub mod sample;
 pub mod stage;

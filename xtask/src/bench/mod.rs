@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what things cost, on this machine and in the booted kernel.
 mod host;
+mod jobs;
 mod machine;
 mod measurement;
 mod recorder;
@@ -132,6 +133,9 @@ pub fn main(words: &mut Parser) -> Result<()> {
         if options.apart {
             problems = machines.apart(&workspace, suite, &mut all)?;
         }
+        if options.apart && suite == Suite::Strands {
+            all.extend(machines.jobs(&workspace)?);
+        }
         if options.many {
             problems.extend(machines.many(shell)?);
         }
@@ -142,7 +146,11 @@ pub fn main(words: &mut Parser) -> Result<()> {
             let (beside, missed_beside) = table::side_by_side(&all);
             (format!("{text}\n{beside}"), missed + missed_beside)
         }
-        Suite::Strands => strands::table(&all),
+        Suite::Strands => {
+            let (text, missed) = strands::table(&all);
+            let (of_jobs, missed_of_jobs) = jobs::table(&all);
+            (text + &of_jobs, missed + missed_of_jobs)
+        }
     };
     println!("\n{text}");
     if missed > 0 {
@@ -198,16 +206,8 @@ impl Machines {
         let counted = phases.into_iter().map(|phase| phase.measurement);
         // The cases on one core alone have been measured better above.
         all.extend(counted.filter(|of| of.cores > 1 && of.case != recorder::CONTROL));
-        let plugin = recorder::build(workspace)?;
-        let out = workspace.products().join("recorder.txt");
-        // An earlier run's; there may be none.
-        let _ = std::fs::remove_file(&out);
-        let mut recorded =
-            machine::machine(&self.qemu, &self.image, self.cores, Mode::Tcg, &command(RECORDED));
-        recorded.further = recorder::options(&plugin, &out);
-        println!("{:<9} {}", "recorded", flags_without(&recorded, &workspace.root));
-        let (phases, _) = machine::phases(shell, &recorded, suite, "recording what cores share")?;
-        let report = recorder::Report::parse(&files::read_text(&out)?)?;
+        let step = "recording what cores share";
+        let (phases, report) = self.recorded(workspace, suite, &command(RECORDED), step)?;
         let names = Names::read(&files::read(&self.image.kernel)?)?;
         let verdict = recorder::judge(&phases, &report, &names, suite.limits());
         println!("\n{}\n{}", recorder::TITLES, verdict.lines.join("\n"));
@@ -225,6 +225,33 @@ impl Machines {
             Suite::Strands => all.extend(verdict.counts),
         }
         Ok(verdict.problems)
+    }
+
+    /// Runs a command of the kernel's with the recorder: its phases, and what was recorded of them.
+    fn recorded(
+        &self,
+        workspace: &Workspace,
+        suite: Suite,
+        command: &str,
+        step: &str,
+    ) -> Result<(Vec<machine::Phase>, recorder::Report)> {
+        let plugin = recorder::build(workspace)?;
+        let out = workspace.products().join("recorder.txt");
+        // An earlier run's; there may be none.
+        let _ = std::fs::remove_file(&out);
+        let mut recorded = machine::machine(&self.qemu, &self.image, self.cores, Mode::Tcg, command);
+        recorded.further = recorder::options(&plugin, &out);
+        println!("{:<9} {}", "recorded", flags_without(&recorded, &workspace.root));
+        let (phases, _) = machine::phases(workspace.shell, &recorded, suite, step)?;
+        Ok((phases, recorder::Report::parse(&files::read_text(&out)?)?))
+    }
+
+    /// Parallel jobs: the instructions of each core.
+    fn jobs(&self, workspace: &Workspace) -> Result<Vec<Measurement>> {
+        let suite = Suite::Strands;
+        let (phases, report) =
+            self.recorded(workspace, suite, "bench jobs raw", "recording parallel jobs")?;
+        jobs::measured(&phases, &report)
     }
 
     /// As many strands as there may be. What is wrong.

@@ -79,6 +79,11 @@ impl Report {
         }
         if is_whole { Ok(report) } else { Err(unreadable("no last line")) }
     }
+
+    /// What each core executed in that phase.
+    pub fn instructions(&self, phase: u32) -> Vec<u64> {
+        self.cores.iter().filter(|record| record.phase == phase).map(|record| record.instructions).collect()
+    }
 }
 
 fn unreadable(what: &str) -> Error {

@@ -8,7 +8,7 @@ use shell::{
     table::{Column, Table},
 };
 use stress::bench::{
-    Samples, costs,
+    Samples, costs, jobs,
     parallel::{self, Phase},
     strands::{self, many},
 };
@@ -22,12 +22,12 @@ pub const BENCH: Command<Kernel> = Command {
     name: "bench",
     summary: "measure what raises and strands cost",
     usage: "bench dispatch [raw] | bench parallel [TIMES] [raw] | bench strands [raw] | bench weave [TIMES] [raw] | \
-            bench many [COUNT] [raw]",
+            bench jobs [raw] | bench many [COUNT] [raw]",
     example: "bench dispatch",
     help: "`bench dispatch` measures raises of many kinds on one core, in ticks of the time-stamp counter for one \
            raise. `bench parallel` lets 1, 2, 4 and all cores raise at once, TIMES times each (20,000, if it is left \
            out). `bench strands` measures what strands cost on one core, `bench weave` lets cores yield, make and wake \
-           strands at once, `bench many` makes COUNT strands (100,000, if it is left out) that live at the same time, \
+           strands at once, `bench jobs` does parallel jobs by one worker and by one on each core, `bench many` makes COUNT strands (100,000, if it is left out) that live at the same time, \
            for which there must be memory. With `raw` each result is a line of JSON with every sample: `cargo xtask bench` reads \
            those, on machines that count time and on machines that count instructions.",
     run,
@@ -37,17 +37,15 @@ pub const BENCH: Command<Kernel> = Command {
     },
 };
 
-const WHICH: [&str; 5] = ["dispatch", "parallel", "strands", "weave", "many"];
+const WHICH: [&str; 6] = ["dispatch", "parallel", "strands", "weave", "jobs", "many"];
 
 fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     match call.arguments.word("WHICH")? {
         "dispatch" => on_one_core(call, |tell| costs::run(&Victim, tell)),
-        "strands" => on_one_core(call, |tell| {
-            strands::run(&Victim, tell);
-            Ok(())
-        }),
+        "strands" => on_one_core(call, |tell| strands::run(&Victim, tell)),
         "parallel" => at_once(call, |times, tell| parallel::run(&Victim, times, tell).map(|()| None)),
         "weave" => at_once(call, |times, tell| strands::run_apart(&Victim, times, tell).map(Some)),
+        "jobs" => at_once(call, |_, tell| jobs::run(&Victim, tell).map(|()| None)),
         "many" => many(call),
         other => {
             let text = alloc::format!("there is no bench '{other}'; there are: {}", WHICH.join(", "));

@@ -97,6 +97,11 @@ pub extern "C" fn recall(package: u32, core: u32) -> Status {
     .into()
 }
 
+pub extern "C" fn keep(package: u32, strand: u64) -> Status {
+    super::run(|domain| if own(domain, package)?.keep(strand) { Ok(()) } else { Err(Error::BadArgument) })
+        .into()
+}
+
 pub extern "C" fn resign(package: u32) -> Status {
     super::run(|domain| {
         may_do_more_than_look()?;
