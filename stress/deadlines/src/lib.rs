@@ -127,13 +127,15 @@ fn work(jobs: &mut Jobs, per_job: u64) -> Result<Counts, Error> {
 
 type Worker = JoinHandle<Result<Result<Counts, Error>, Error>>;
 
-/// Tries random tasks, and one at the very bound, with a worker for each. Each job takes between half and all
-/// of what the task says.
+/// Tries random tasks, and some at the very bound, with a worker for each. Each job takes all of what the task says,
+/// or, if the dice say so, at least half.
 fn fill(dice: &mut Dice, speed: u64) -> Result<Vec<Worker>, Refusal> {
+    let is_full = dice.below(2) == 0;
     let mut workers = Vec::new();
     let mut add = |task: Task, dice: &mut Dice| {
         let computing = task.cost_ns.saturating_sub(CALLS_NS);
-        let per_job = dice.between(computing / 2, computing) * speed / MILLISECOND;
+        let least = if is_full { computing } else { computing / 2 };
+        let per_job = dice.between(least, computing) * speed / MILLISECOND;
         match spawn("worker", task, move |jobs| work(jobs, per_job)) {
             Ok(worker) => workers.push(worker),
             Err(Refusal::NoRoom { most_ns, .. }) => return Ok(Some(most_ns)),
