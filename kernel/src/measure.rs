@@ -123,6 +123,10 @@ impl Instrument for Victim {
         }
     }
 
+    fn raise_hello_with(&self, number: u64) -> Option<u64> {
+        events::HELLO.raise(&Hello { number, core: 0 }).ok()
+    }
+
     fn raise_hello_times(&self, times: u64) {
         let hello = black_box(&Hello { number: 1, core: 0 });
         for _ in 0..times {

@@ -19,7 +19,7 @@ impl Counter {
         Self(AtomicU64::new(0))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add_one(&self) {
         // Relaxed, and not one instruction: see the module.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -31,7 +31,7 @@ impl Counter {
 }
 
 /// For how long a strand has had a core, the present slice included, in a single word, so that a reader
-/// never sees half a switch: while it does not run, the nanoseconds; while it runs, marked by the highest
+/// never sees half a switch: while it does not run, the ticks; while it runs, marked by the highest
 /// bit, the time at which it would have begun to run if it had run ever since.
 pub(crate) struct Clock(AtomicU64);
 
@@ -44,18 +44,18 @@ impl Clock {
     }
 
     /// It gets a core; nothing new to a carrier that gets its own back.
-    #[inline]
-    pub(crate) fn start(&self, now_ns: u64) {
+    #[inline(always)]
+    pub(crate) fn start(&self, now: u64) {
         let total = self.0.load(Ordering::Relaxed);
         if total & IS_RUNNING == 0 {
-            self.0.store(now_ns.wrapping_sub(total) | IS_RUNNING, Ordering::Relaxed);
+            self.0.store(now.wrapping_sub(total) | IS_RUNNING, Ordering::Relaxed);
         }
     }
 
     /// It leaves its core.
-    #[inline]
-    pub(crate) fn stop(&self, now_ns: u64) {
-        self.0.store(self.at(now_ns), Ordering::Relaxed);
+    #[inline(always)]
+    pub(crate) fn stop(&self, now: u64) {
+        self.0.store(self.at(now), Ordering::Relaxed);
     }
 
     /// Has it a core?
@@ -63,15 +63,15 @@ impl Clock {
         self.0.load(Ordering::Relaxed) & IS_RUNNING != 0
     }
 
-    /// Nanoseconds up to now.
-    #[inline]
-    pub(crate) fn at(&self, now_ns: u64) -> u64 {
+    /// Ticks up to now.
+    #[inline(always)]
+    pub(crate) fn at(&self, now: u64) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
         if word & IS_RUNNING == 0 {
             return word;
         }
         // In 63 bits. Cores' clocks may differ a little: what is below zero is zero.
-        let total = now_ns.wrapping_sub(word) & !IS_RUNNING;
+        let total = now.wrapping_sub(word) & !IS_RUNNING;
         if total < IS_RUNNING >> 1 { total } else { 0 }
     }
 }

@@ -37,6 +37,8 @@ pub struct Core<M: Machine> {
     pub(crate) roll: spin::Mutex<Roll<M>>,
     /// The running strand should lose the core as soon as it may.
     pub(crate) is_due: AtomicBool,
+    /// It was called, while it was idle, because there is something for it to steal.
+    has_offer: AtomicBool,
     /// The priority that runs, for those who wonder whether to interrupt. Idle counts as -1, so this
     /// is one more than the priority's number.
     level: AtomicU8,
@@ -65,8 +67,8 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) recall: Option<Why>,
     /// What the strand that comes next must do about the one that left.
     pub(crate) after: After<M>,
-    /// When the present slice ends.
-    pub(crate) slice_end: u64,
+    /// When the present slice began, in ticks.
+    pub(crate) slice_start: u64,
     /// Somebody waits for this core to repin, and it was inside when it was asked.
     pub(crate) must_repin: bool,
     /// Something with a time bound may run here: a tick that finds that it doesn't clears it.
@@ -87,6 +89,7 @@ impl<M: Machine> Core<M> {
             timers: spin::Mutex::new(Timers::new()),
             roll: spin::Mutex::new(Roll::new()),
             is_due: AtomicBool::new(false),
+            has_offer: AtomicBool::new(false),
             level: AtomicU8::new(0),
             ticking: Ticking(AtomicBool::new(false)),
             switches: Counter::new(),
@@ -101,7 +104,7 @@ impl<M: Machine> Core<M> {
                 limit: None,
                 recall: None,
                 after: After::Nothing,
-                slice_end: 0,
+                slice_start: 0,
                 must_repin: false,
                 is_bounded: false,
                 ids: 0..0,
@@ -178,6 +181,17 @@ impl<M: Machine> Core<M> {
         self.runs_less_than(priority) || priority.number() + 1 == self.level() && !self.ticking.is_on()
     }
 
+    /// There is something for this core to steal; an interrupt follows.
+    pub(crate) fn make_offer(&self) {
+        // Release: pairs with the Acquire below, for whoever looks after the interrupt.
+        self.has_offer.store(true, Ordering::Release);
+    }
+
+    /// Was it told of something to steal since it was asked last?
+    pub(crate) fn take_offer(&self) -> bool {
+        self.has_offer.load(Ordering::Relaxed) && self.has_offer.swap(false, Ordering::Acquire)
+    }
+
     /// Makes this core look at its queue again, at its next interrupt if it is another than the caller's.
     /// Interrupts masked.
     pub(crate) fn interrupt(&self) {
@@ -212,7 +226,7 @@ impl<M: Machine> Core<M> {
     pub(crate) fn watch_slice(&self) {
         // SAFETY: on this core, masked; the reference ends with the statement.
         let local = unsafe { self.local() };
-        if !(self.ticking.is_on() && local.timer.is_some_and(|timer| timer <= local.slice_end)) {
+        if !(self.ticking.is_on() && local.timer.is_some_and(|timer| timer <= local.slice_end_ns())) {
             self.arm();
         }
     }
@@ -225,7 +239,7 @@ impl<M: Machine> Core<M> {
         let deadline = self.deadline();
         // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
-        let (timer, slice_end) = (local.timer, local.slice_end);
+        let (timer, slice_end) = (local.timer, local.slice_end_ns());
         let is_early = timer.is_some_and(|timer| deadline.is_none_or(|deadline| timer <= deadline));
         if !is_early {
             self.set_timer(deadline);
@@ -251,7 +265,7 @@ impl<M: Machine> Core<M> {
     fn deadline(&self) -> Option<u64> {
         // SAFETY: on this core, masked; used no more after the next line.
         let local = unsafe { self.local() };
-        let (slice_end, must_repin, is_idle) = (local.slice_end, local.must_repin, local.is_idle());
+        let (slice_end, must_repin, is_idle) = (local.slice_end_ns(), local.must_repin, local.is_idle());
         let is_bounded = local.is_bounded;
         let limit = local.limit.filter(|_| local.carrier.is_some());
         // The less urgent wait without a tick until the running strand does, too. The idle strand has no
@@ -272,10 +286,25 @@ impl<M: Machine> Core<M> {
 }
 
 impl<M: Machine> Local<M> {
-    /// The running strand may have the core for so long, while equals wait.
-    #[inline]
-    pub(crate) fn begin_slice(&mut self, now: u64) {
-        self.slice_end = now + self.ranking().priority().quantum_ns();
+    /// What is to be done about the strand that left; then nothing is.
+    #[inline(always)]
+    pub(crate) fn take_after(&mut self) -> After<M> {
+        core::mem::replace(&mut self.after, After::Nothing)
+    }
+
+    /// What the strand that comes next must do about the one that leaves.
+    #[inline(always)]
+    pub(crate) fn set_after(&mut self, after: After<M>) {
+        // What was there was done by the running strand, and left nothing to drop.
+        core::mem::forget(core::mem::replace(&mut self.after, after));
+    }
+
+    /// Until when the running strand may have the core, while equals wait.
+    pub(crate) fn slice_end_ns(&self) -> u64 {
+        // The clock is read first: rather a little too early than an interrupt that comes for nothing.
+        let now = M::now_ns();
+        let so_far = M::ns_in(M::ticks().saturating_sub(self.slice_start));
+        (now + self.ranking().priority().quantum_ns()).saturating_sub(so_far)
     }
 
     /// The strand by whose priority and on whose time the core runs.

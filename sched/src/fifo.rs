@@ -53,6 +53,7 @@ impl<M: Machine> Fifo<M> {
     }
 
     /// Puts a strand at the end.
+    #[inline(always)]
     pub fn push(&mut self, strand: Arc<Strand<M>>) {
         let last = self.tail.replace(NonNull::from(&*strand));
         match last {
@@ -66,6 +67,7 @@ impl<M: Machine> Fifo<M> {
     }
 
     /// Takes the first strand.
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<Arc<Strand<M>>> {
         let first = self.head.take()?;
         self.head = Self::links(&first).next.take();

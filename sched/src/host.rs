@@ -463,6 +463,12 @@ unsafe impl Machine for HostMachine {
 
     fn unmask() {}
 
+    fn mask() -> bool {
+        false
+    }
+
+    fn restore(_were_in: bool) {}
+
     fn is_preemptible() -> bool {
         dispatcher::host::is_preemptible()
     }

@@ -40,6 +40,14 @@ impl<M: Machine> Joiners<M> {
         true
     }
 
+    /// The one who waits, if it is one.
+    pub(crate) fn only(&self) -> Option<&Arc<Strand<M>>> {
+        match self {
+            Self::Waiting { first, others } if others.is_empty() => first.as_ref(),
+            _ => None,
+        }
+    }
+
     /// All that wait.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Strand<M>>> {
         let (first, others): (_, &[_]) = match self {

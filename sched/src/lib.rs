@@ -84,7 +84,7 @@ pub use crate::{
     scheduler::Scheduler,
     spawn::{Builder, Handle, SpawnError, reap},
     strand::{CoreSet, Priority, State, Strand},
-    switch::{hand_off, keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
+    switch::{hand_off, is_due, keep_ticking, on_kick, on_nudge, on_timer, preempt_if_due, repin, yield_now},
     sync::{Barrier, Channel, Condition, Mutex, MutexGuard, Refused, Semaphore, WaitError},
     terminate::{Terminated, Woken, is_terminated, terminate, try_block, try_block_until, try_sleep_ns},
     wait::{block, block_until, current, sleep_ns, unblock, wait_until},

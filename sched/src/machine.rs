@@ -42,6 +42,24 @@ pub unsafe trait Machine: Processor + Sized {
         Some(stack)
     }
 
+    /// Masks interrupts, and says whether they were let in before: [`Processor::masked`] by halves, for
+    /// the shortest ways.
+    fn mask() -> bool;
+
+    /// Lets interrupts in again, if `were_in`: the other half.
+    fn restore(were_in: bool);
+
+    /// A counter that is cheap to read, and counts as evenly as the clock: for what is counted of strands.
+    #[inline(always)]
+    fn ticks() -> u64 {
+        Self::now_ns()
+    }
+
+    /// The nanoseconds that so many [`ticks`](Self::ticks) last.
+    fn ns_in(ticks: u64) -> u64 {
+        ticks
+    }
+
     /// From here on the running strand's stack ends at `bottom`, for
     /// [`Processor::has_room`]. Interrupts are masked.
     fn set_stack_bottom(bottom: usize) {

@@ -52,6 +52,7 @@ impl<M: Machine> RunQueue<M> {
         self.push_at(strand.priority(), strand);
     }
 
+    #[inline(always)]
     fn push_at(&mut self, priority: Priority, strand: Arc<Strand<M>>) {
         let level = priority.number();
         strand.spot.enter(self.core, level);
@@ -62,6 +63,7 @@ impl<M: Machine> RunQueue<M> {
 
     /// As [`push`](Self::push), for a strand that did not stand at this core before, and may be changed
     /// meanwhile. Gives it back if it may not run here any more.
+    #[inline(always)]
     pub(crate) fn admit(&mut self, strand: Arc<Strand<M>>) -> Result<(), Arc<Strand<M>>> {
         let mut strand = strand;
         loop {
@@ -84,6 +86,7 @@ impl<M: Machine> RunQueue<M> {
     }
 
     /// Takes the one that has waited longest among the most urgent, for the core to run.
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<Arc<Strand<M>>> {
         let level = usize::from(self.highest()?.number());
         let strand = self.lists[level].pop();

@@ -136,14 +136,31 @@ impl<M: Machine> Scheduler<M> {
     /// Makes a strand runnable: on the core that it ran on last if that is idle, on another idle one
     /// if not, else on a [busy one](Self::choose). The strand is in no list and its registers are saved.
     pub(crate) fn enqueue(&self, strand: Arc<Strand<M>>) {
-        // Masked, so that a core that is claimed is kicked at once.
-        M::masked(|| {
-            let mut strand = strand;
-            // Again only if where it may run was changed meanwhile.
-            while let Err(exile) = self.try_enqueue(strand) {
-                strand = exile;
-            }
-        });
+        M::masked(|| self.enqueue_masked(strand));
+    }
+
+    /// [`enqueue`](Self::enqueue) with interrupts masked, so that a core that is claimed is kicked at once.
+    #[inline(always)]
+    fn enqueue_masked(&self, strand: Arc<Strand<M>>) {
+        let (last, affinity) = (strand.core(), strand.affinity());
+        let is_usual = self.idle.all() & affinity.0 == 0 && affinity.has(last);
+        let exile = if is_usual && strand.priority() <= Priority::NORMAL {
+            self.put_back(last, strand)
+        } else {
+            Err(strand)
+        };
+        if let Err(strand) = exile {
+            self.enqueue_anywhere(strand);
+        }
+    }
+
+    #[inline(never)]
+    fn enqueue_anywhere(&self, strand: Arc<Strand<M>>) {
+        let mut strand = strand;
+        // Again only if where it may run was changed meanwhile.
+        while let Err(exile) = self.try_enqueue(strand) {
+            strand = exile;
+        }
     }
 
     fn try_enqueue(&self, strand: Arc<Strand<M>>) -> Result<(), Arc<Strand<M>>> {
@@ -173,10 +190,12 @@ impl<M: Machine> Scheduler<M> {
 
     /// Lets a strand go on whose parked token was just taken, or that is new: the global scheduler queues it,
     /// or its package is told. Nobody else has it.
+    /// Interrupts masked.
+    #[inline(always)]
     pub(crate) fn wake(&self, strand: Arc<Strand<M>>) {
         match &strand.managed {
             Some(managed) if managed.hold.get() != Held::Free => seat::awaken(strand),
-            _ => self.enqueue(strand),
+            _ => self.enqueue_masked(strand),
         }
     }
 
@@ -186,6 +205,22 @@ impl<M: Machine> Scheduler<M> {
                 self.enqueue(exile);
             }
         });
+    }
+
+    /// [`put`](Self::put) for the usual case: on the core that it ran on last, while no core that it may run on is
+    /// idle.
+    #[inline(always)]
+    fn put_back(&self, target: usize, strand: Arc<Strand<M>>) -> Result<(), Arc<Strand<M>>> {
+        let core = self.core(target).expect("strands are put on cores that exist");
+        let priority = strand.priority();
+        strand.set_state(State::Runnable);
+        let mut queue = core.queue.lock();
+        queue.admit(strand)?;
+        drop(queue);
+        if self.idle.all() != 0 || core.should_hear_of(priority) {
+            self.announce(core, priority);
+        }
+        Ok(())
     }
 
     /// Gives the strand back if it may not run there any more. Interrupts masked.
@@ -227,6 +262,9 @@ impl<M: Machine> Scheduler<M> {
     /// A strand waits for core `core`: should another be idle that it may run on, that one can steal it.
     pub(crate) fn offer(&self, core: usize, affinity: CoreSet) {
         if let Some(thief) = self.idle.claim(affinity.0 & !(1 << core), core) {
+            if let Some(thief) = self.core(thief) {
+                thief.make_offer();
+            }
             M::kick(thief);
         }
     }

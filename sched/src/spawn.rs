@@ -175,7 +175,7 @@ impl Builder {
             package.strands.fetch_add(1, Ordering::Relaxed);
         }
         // As in `unblock`: a more urgent one is given way to when this ends.
-        M::unpreempted(|| scheduler.wake(strand.clone()));
+        M::unpreempted(|| M::masked(|| scheduler.wake(strand.clone())));
         Ok(Handle { strand })
     }
 
@@ -188,7 +188,7 @@ impl Builder {
         let saved = Saved { stack_pointer: 0, bottom: 0, crossing: Crossing::new() };
         let strand = builder.build(None, None, None, saved);
         strand.set_state(State::Running);
-        strand.clock.start(M::now_ns());
+        strand.clock.start(M::ticks());
         strand.spot.leave(core);
         strand
     }

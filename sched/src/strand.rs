@@ -212,7 +212,7 @@ impl<M: Machine> Strand<M> {
     /// Nanoseconds that it has had a core, up to now, the present slice included; a carrier's with those that
     /// it carries.
     pub fn run_ns(&self) -> u64 {
-        self.clock.at(M::now_ns())
+        M::ns_in(self.clock.at(M::ticks()))
     }
 
     /// Has it a core at this moment? An idle strand's [`state`](Self::state) does not tell.

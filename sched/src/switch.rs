@@ -10,6 +10,7 @@ use dispatcher::{Crossing, Departure};
 
 use crate::{
     core::{Core, Local, TICK_NS},
+    idle,
     machine::Machine,
     package::{Reason, Seat, Why, carried, hold::Held, seat},
     spawn::end,
@@ -94,6 +95,44 @@ pub(crate) fn must_leave_again<M: Machine>() -> bool {
     }
 }
 
+/// Should the running strand lose its core as soon as it may? Asked with interrupts let in or not, and true at that
+/// moment: whoever makes it so afterwards, in an interrupt, sees to it.
+#[inline(always)]
+pub fn is_due<M: Machine>() -> bool {
+    M::core().is_due.load(Ordering::Relaxed)
+}
+
+/// The running strand, which is not carried and not the idle one, leaves its core for good, or until somebody
+/// calls it: `leave` for the usual case that it has no border open and that somebody waits for the core.
+/// False says that it is not the usual case, and nothing has happened. Interrupts masked, outside of locks.
+#[inline(always)]
+pub(crate) fn leave_for_next<M: Machine>(
+    core: &'static Core<M>,
+    local: &mut Local<M>,
+    after: impl FnOnce(Arc<Strand<M>>) -> After<M>,
+) -> bool {
+    let mut queue = core.queue.lock();
+    if queue.is_empty() || !local.dispatcher.depart_bare::<M>() {
+        return false;
+    }
+    let next = queue.pop().expect("it is not empty");
+    let level = next.priority();
+    local.is_waited_for = queue.highest() == Some(level);
+    core.note_level(Some(level));
+    drop(queue);
+    core.is_due.store(false, Ordering::Relaxed);
+    local.must_repin = false;
+    let now = M::ticks();
+    local.slice_start = now;
+    let (this, save, load) = exchange(core, local, next, None, now);
+    this.clock.stop(now);
+    local.set_after(after(this));
+    // SAFETY: as in `leave`.
+    unsafe { M::switch(save, load) };
+    finish::<M>();
+    true
+}
+
 /// As [`leave`], once. True says that it returned at once.
 fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     let core = M::core();
@@ -122,7 +161,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
             core.is_due.store(true, Ordering::Relaxed);
             core.arm();
         }
-        local.begin_slice(M::now_ns());
+        local.slice_start = M::ticks();
         if is_waited_for {
             core.watch_slice();
         }
@@ -134,7 +173,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         stay::<M>(core);
         return true;
     };
-    let now = M::now_ns();
+    let now = M::ticks();
     let next = if has_next { queue.pop() } else { None };
     let highest = queue.highest();
     if recall.is_none() {
@@ -161,7 +200,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         core.preemptions.add_one();
     }
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
-    local.after = match leaving {
+    local.set_after(match leaving {
         _ if is_idle => After::Nothing,
         _ if is_in_own => After::Interrupt {
             strand: this,
@@ -173,8 +212,8 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         Leaving::Preempted | Leaving::Yielding => After::Requeue(this),
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
-    };
-    local.begin_slice(now);
+    });
+    local.slice_start = now;
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
     unsafe { M::switch(save, load) };
@@ -183,7 +222,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
 }
 
 /// Takes leave of the dispatcher. `None` says that the strand must [stay].
-#[inline]
+#[inline(always)]
 fn depart<M: Machine>(local: &mut Local<M>, leaving: Leaving) -> Option<Option<Crossing>> {
     let crossing = if local.dispatcher.depart_bare::<M>() {
         None
@@ -213,7 +252,7 @@ fn stay<M: Machine>(core: &Core<M>) {
 /// Makes `next`, which nobody else has, the core's current strand. Returns the one that it was, where its stack
 /// pointer is saved, and the stack pointer to go on with. `crossing` is what is saved of its borders, if it
 /// has any open.
-#[inline]
+#[inline(always)]
 fn exchange<M: Machine>(
     core: &Core<M>,
     local: &mut Local<M>,
@@ -248,16 +287,16 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
-    let now = M::now_ns();
+    let now = M::ticks();
     let next = next.or_else(|| local.carrier.take()).expect("only carried strands hand over");
     let (this, save, load) = exchange(core, local, next, crossing, now);
     this.clock.stop(now);
-    local.after = match parting {
+    local.set_after(match parting {
         Parting::Park => After::Park(this),
         Parting::Keep => After::Keep(this),
         Parting::Called => After::Notify { strand: this, why: None, carrier: None },
         Parting::End => After::End(this),
-    };
+    });
     // SAFETY: as in `leave`; who was claimed is nobody else's.
     unsafe { M::switch(save, load) };
     finish::<M>();
@@ -265,19 +304,24 @@ pub(crate) fn hand_over<M: Machine>(parting: Parting, next: Option<Arc<Strand<M>
 
 /// The running strand, a carrier, goes over to a strand of its package's that was claimed; returns when it has
 /// the core back, because that one left it to nobody else, the global scheduler took it away and now gives it
-/// back, or `limit_ns` has passed. Interrupts masked, outside of locks.
-pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
+/// back, or `limit_ns` has passed, or it was recalled, perhaps already. Interrupts masked, outside of locks.
+pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>, is_recalled: bool) {
     let core = M::core();
     // SAFETY: on this core, masked; used no more after the switch.
     let local = unsafe { core.local() };
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
-    let now = M::now_ns();
+    let now = M::ticks();
     let (this, save, load) = exchange(core, local, strand, crossing, now);
     // Its clock goes on: what it carries is its time, too.
     local.carrier = Some(this);
     local.limit = limit_ns;
     local.recall = None;
-    if limit_ns.is_some() {
+    if is_recalled {
+        // The interrupt has been, and found nobody to call off: the timer does it.
+        local.recall = Some(Why::Recalled);
+        local.limit = Some(0);
+    }
+    if local.limit.is_some() {
         core.arm();
     }
     // SAFETY: as in `leave`; who was claimed is nobody else's.
@@ -291,13 +335,12 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>) {
 #[track_caller]
 pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
-    let is_done = M::masked(|| {
-        let core = M::core();
-        // SAFETY: on this core, masked; used no more after the switch.
-        let local = unsafe { core.local() };
-        if !may_give_away(core, local, to) {
-            return false;
-        }
+    let were_in = M::mask();
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let may_give_away = may_give_away(core, local, to);
+    if may_give_away {
         if local.current.token.take() {
             // It was called meanwhile, so it does not wait.
             unblock(to);
@@ -307,23 +350,23 @@ pub fn hand_off<M: Machine>(to: &Arc<Strand<M>>) {
         } else {
             give_away(core, local, to.clone());
         }
-        true
-    });
-    if !is_done {
+    }
+    M::restore(were_in);
+    if !may_give_away {
         unblock(to);
         block::<M>();
     }
 }
 
 /// Goes over to `to`, which was parked and has been called by the running strand.
-#[inline]
+#[inline(always)]
 fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<Strand<M>>) {
     let crossing = depart::<M>(local, Leaving::Blocking).expect("who blocks can depart");
     core.note_level(Some(to.priority()));
-    let now = M::now_ns();
+    let now = M::ticks();
     let (this, save, load) = exchange(core, local, to, crossing, now);
     this.clock.stop(now);
-    local.after = After::Park(this);
+    local.set_after(After::Park(this));
     // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
     unsafe { M::switch(save, load) };
     finish::<M>();
@@ -333,7 +376,7 @@ fn give_away<M: Machine>(core: &'static Core<M>, local: &mut Local<M>, to: Arc<S
 }
 
 /// Would `to` be chosen now, were it not that others wait for longer? No thread package has a say in it.
-#[inline]
+#[inline(always)]
 fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M>) -> bool {
     let is_managed = local.carrier.is_some() || to.managed.is_some();
     if is_managed || !to.affinity().has(core.id()) || core.is_due.load(Ordering::Relaxed) {
@@ -345,9 +388,57 @@ fn may_give_away<M: Machine>(core: &Core<M>, local: &mut Local<M>, to: &Strand<M
     highest.is_none_or(|highest| highest <= priority)
 }
 
+/// The running strand, which is over, leaves its core to the one who waits for that, if there is one who may have
+/// the core at once, as [`hand_off`] would. Does not return then. Interrupts masked, outside of locks.
+pub(crate) fn leave_for_joiner<M: Machine>() {
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more after the switch.
+    let local = unsafe { core.local() };
+    let Some(joiner) = local.current.joiners.lock().only().cloned() else { return };
+    if !may_give_away(core, local, &joiner) || !local.dispatcher.depart_bare::<M>() || !joiner.token.call() {
+        return;
+    }
+    local.must_repin = false;
+    core.note_level(Some(joiner.priority()));
+    let now = M::ticks();
+    local.slice_start = now;
+    let (this, save, load) = exchange(core, local, joiner, None, now);
+    this.clock.stop(now);
+    local.set_after(After::End(this));
+    // SAFETY: as in `leave`; who was called when it was parked is nobody else's.
+    unsafe { M::switch(save, load) };
+    unreachable!("an ended strand has no turn")
+}
+
 /// The first act of a strand that has got a core: settles the one that left, and takes up its own
 /// borders. Interrupts masked.
+#[inline(always)]
 pub(crate) fn finish<M: Machine>() {
+    let core = M::core();
+    // SAFETY: on this core, masked; ends before anything else is called that uses it.
+    let local = unsafe { core.local() };
+    // SAFETY: this strand runs now, and nobody else touches what was saved of it.
+    let saved = unsafe { local.current.saved.get() };
+    let is_usual = saved.crossing.is_bare() && !local.is_waited_for;
+    if is_usual
+        && let After::Park(strand) = &local.after
+        && strand.managed.is_none()
+    {
+        M::set_stack_bottom(saved.bottom);
+        let After::Park(strand) = local.take_after() else { unreachable!("it was just looked at") };
+        strand.set_state(State::Blocked);
+        if !strand.token.park() {
+            // It was called between its decision to block and now.
+            M::scheduler().enqueue_on(core.id(), strand);
+        }
+    } else {
+        finish_in_full::<M>();
+    }
+}
+
+/// [`finish`], whatever there is to do.
+#[inline(never)]
+fn finish_in_full<M: Machine>() {
     let core = M::core();
     // SAFETY: on this core, masked; ends before anything else is called that uses it.
     let local = unsafe { core.local() };
@@ -361,7 +452,7 @@ pub(crate) fn finish<M: Machine>() {
         local.dispatcher.arrive::<M>(core::mem::take(&mut saved.crossing));
     }
     let mut is_waited_for = local.is_waited_for;
-    match core::mem::replace(&mut local.after, After::Nothing) {
+    match local.take_after() {
         After::Nothing => {}
         After::Requeue(strand) => {
             is_waited_for |= requeue(core, local, strand);
@@ -486,9 +577,9 @@ pub fn on_timer<M: Machine>() {
         local.recall.get_or_insert(Why::Limit);
         core.is_due.store(true, Ordering::Relaxed);
     }
-    if now >= local.slice_end {
+    if now >= local.slice_end_ns() {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
-        local.slice_end = now + local.ranking().priority().quantum_ns();
+        local.slice_start = M::ticks();
         if !core.queue.lock().is_empty() {
             core.is_due.store(true, Ordering::Relaxed);
         }
@@ -522,6 +613,10 @@ pub fn on_kick<M: Machine>() {
     {
         local.recall.get_or_insert(Why::Recalled);
         core.is_due.store(true, Ordering::Relaxed);
+    }
+    if !local.is_idle() && core.take_offer() {
+        // It has got work of its own meanwhile.
+        idle::call_another::<M>();
     }
     core.look_again();
 }

@@ -53,7 +53,11 @@ impl Token {
     #[must_use]
     #[inline]
     pub(crate) fn call(&self) -> bool {
-        let mut seen = self.0.load(Ordering::Relaxed);
+        // Most are called when they are parked. Acquire and Release as below.
+        let mut seen = match self.0.compare_exchange(PARKED, NONE, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(seen) => seen,
+        };
         loop {
             let next = if seen == PARKED { NONE } else { CALLED };
             // Release: the strand sees what was done before the call (Acquire in `take` and `park`, or

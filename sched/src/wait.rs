@@ -7,7 +7,7 @@ use crate::{
     machine::Machine,
     package,
     strand::Strand,
-    switch::{Leaving, leave},
+    switch::{After, Leaving, is_due, leave, leave_for_next, must_leave_again},
 };
 
 /// The running strand.
@@ -24,19 +24,22 @@ pub fn current<M: Machine>() -> Arc<Strand<M>> {
 pub fn block<M: Machine>() {
     assert!(M::is_preemptible(), "a strand that must not be preempted cannot block");
     let caller = Location::caller();
-    let is_carried = M::masked(|| {
-        // SAFETY: on this core, masked; used no more before the strand leaves.
-        let local = unsafe { M::core().local() };
-        if local.current.token.take() {
-            return false;
-        }
+    let were_in = M::mask();
+    let core = M::core();
+    // SAFETY: on this core, masked; used no more before the strand leaves.
+    let local = unsafe { core.local() };
+    let mut is_carried = false;
+    if !local.current.token.take() {
         local.current.waits_at.note(caller);
-        let is_carried = local.carrier.is_some();
-        if !is_carried {
+        if local.carrier.is_some() {
+            is_carried = true;
+        } else if !leave_for_next(core, local, After::Park) {
             leave::<M>(Leaving::Blocking);
+        } else if must_leave_again::<M>() {
+            leave::<M>(Leaving::Yielding);
         }
-        is_carried
-    });
+    }
+    M::restore(were_in);
     if is_carried {
         package::carried::give_up::<M>(package::Reason::Blocked);
     }
@@ -44,13 +47,22 @@ pub fn block<M: Machine>() {
 
 /// Lets a strand go on: now if it is blocked, else the next time that it blocks. From anywhere,
 /// interrupts included.
+#[inline(never)]
 pub fn unblock<M: Machine>(strand: &Arc<Strand<M>>) {
+    // Masked from the call on, so that whoever was called does not wait for this one to go on.
+    let were_in = M::mask();
     if strand.token.call() {
-        make_runnable(strand.clone());
+        M::scheduler().wake(strand.clone());
+    }
+    M::restore(were_in);
+    if is_due::<M>() {
+        // Somebody more urgent: given way to where that may be.
+        M::unpreempted(|| ());
     }
 }
 
 /// Queues a strand whose parked token was just taken.
+#[inline(never)]
 pub(crate) fn make_runnable<M: Machine>(strand: Arc<Strand<M>>) {
     // A more urgent strand that was put on this core's queue is given way to when this ends.
     M::unpreempted(|| M::masked(|| M::scheduler().wake(strand)));

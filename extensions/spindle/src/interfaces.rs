@@ -138,14 +138,18 @@ pub mod package {
             Recall => recall(package: u32, core: u32);
             /// The running strand, if the package runs it.
             Current => current(package: u32) -> u64;
+            /// For how long a strand of the package's has had cores.
+            Used => used(package: u32, strand: u64) -> u64;
             /// Keeps the running strand and runs another.
             HandOff => hand_off(package: u32, next: u64);
+            /// The package keeps a strand of which it was told.
+            Keep => keep(package: u32, strand: u64);
             /// Gives the package up.
             Resign => resign(package: u32);
         }
     }
-    pub use raw::{Current, HandOff, Recall, Register, Resign, Wake};
-    pub(crate) use raw::{current, hand_off, recall, register, resign, wake};
+    pub use raw::{Current, HandOff, Keep, Recall, Register, Resign, Used, Wake};
+    pub(crate) use raw::{current, hand_off, keep, recall, register, resign, used, wake};
 }
 
 /// The console's text; [`println!`](crate::println) formats for it.

@@ -61,7 +61,7 @@
 //! | --- | --- |
 //! | answers with a strand that is not its own, has ended, or is blocked | it is ejected |
 //! | answers with one that runs elsewhere | the virtual processor waits for that strand to leave; after a second the package is ejected |
-//! | leaves a strand of which it was told waiting for 4 s, though it had cores | it is ejected |
+//! | leaves a strand of which it was told, and which it does not [`keep`](Package::keep), waiting for 4 s, though it had cores | it is ejected |
 //! | fails: panics, loops | it is ejected, and its spindle goes |
 //! | prefers some of its strands to others | nobody else but these others |
 //!
@@ -281,6 +281,16 @@ impl Package {
         raw::current(self.0).map(Strand::from_word)
     }
 
+    /// For how long a strand of the package's has had cores in its life, in nanoseconds: what its own procedures
+    /// took included. For those who hold strands to what they said that they need.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] if it is no strand of the package's, or has ended.
+    pub fn used(self, strand: Strand) -> Result<u64, Error> {
+        raw::used(self.0, strand.to_word())
+    }
+
     /// Called in the package's own procedures, on one of its strands: that strand is the package's to keep, and
     /// `next` runs in its place at once; with [`Strand::NONE`], whom [`resume`](ThreadPackage::resume) says. It
     /// returns when the package runs the strand again. No method is called: the package is the one who says. So
@@ -295,6 +305,21 @@ impl Package {
     /// has changed then.
     pub fn hand_off(self, next: Strand) -> Result<(), Error> {
         raw::hand_off(self.0, next.to_word())
+    }
+
+    /// The package knows that it leaves `strand` waiting, for as long as it likes, which is not taken for an
+    /// oversight. For one that has to wait for others, and is not blocked; also to ask whether a strand is the package's
+    /// still, since one whose spindle is unloaded, or that was [asked to end](crate::strand::JoinHandle::terminate)
+    /// while it waited, is taken from it without a word.
+    ///
+    /// Cost: a look into the kernel's directory of strands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadArgument`] if it is no strand of the package's, or not any more; as for
+    /// [`wake`](Self::wake).
+    pub fn keep(self, strand: Strand) -> Result<(), Error> {
+        raw::keep(self.0, strand.to_word())
     }
 
     /// Gives the package up: its strands go on as the global scheduler's.

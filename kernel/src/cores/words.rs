@@ -24,6 +24,8 @@ pub struct Words {
     stack_limit: AtomicUsize,
     /// How many times over the running strand must not be preempted.
     unpreempted: AtomicUsize,
+    /// The scheduler's part of this core; null before it runs strands.
+    scheduled: AtomicPtr<()>,
 }
 
 const WORDS: usize = offset_of!(CoreArea<Local>, local.words);
@@ -32,6 +34,7 @@ const TOP: usize = WORDS + offset_of!(Words, top);
 pub const STACK_BOTTOM: usize = WORDS + offset_of!(Words, stack_bottom);
 const STACK_LIMIT: usize = WORDS + offset_of!(Words, stack_limit);
 const UNPREEMPTED: usize = WORDS + offset_of!(Words, unpreempted);
+const SCHEDULED: usize = WORDS + offset_of!(Words, scheduled);
 
 impl Words {
     /// Of a core on which no strand runs yet.
@@ -41,6 +44,7 @@ impl Words {
             stack_bottom: AtomicUsize::new(0),
             stack_limit: AtomicUsize::new(0),
             unpreempted: AtomicUsize::new(0),
+            scheduled: AtomicPtr::new(ptr::null_mut()),
         }
     }
 }
@@ -59,6 +63,23 @@ pub fn top() -> *mut Border {
 pub fn set_top(border: *mut Border) {
     // SAFETY: as above; the word is the running strand's.
     unsafe { asm!("mov gs:[{}], {}", const TOP, in(reg) border, options(nostack, preserves_flags)) };
+}
+
+/// The scheduler's part of this core.
+#[inline(always)]
+pub fn scheduled() -> *const () {
+    let part;
+    // SAFETY: as above.
+    unsafe {
+        asm!("mov {}, gs:[{}]", out(reg) part, const SCHEDULED, options(nostack, preserves_flags, readonly));
+    }
+    part
+}
+
+/// Sets the scheduler's part of this core. Once, by the core itself.
+pub fn set_scheduled(part: *const ()) {
+    // SAFETY: as above.
+    unsafe { asm!("mov gs:[{}], {}", const SCHEDULED, in(reg) part, options(nostack, preserves_flags)) };
 }
 
 /// Bytes between the stack pointer and the end of the running strand's stack.

@@ -32,7 +32,7 @@ impl Export {
 }
 
 /// The kernel's side of each interface. The types are checked against the declarations right here.
-fn exports() -> [Export; 29] {
+fn exports() -> [Export; 31] {
     [
         Export::of(text::Write, procedures::write),
         Export::of(clock::Now, procedures::now),
@@ -58,7 +58,9 @@ fn exports() -> [Export; 29] {
         Export::of(package::Wake, procedures::package::wake),
         Export::of(package::Recall, procedures::package::recall),
         Export::of(package::Current, procedures::package::current),
+        Export::of(package::Used, procedures::package::used),
         Export::of(package::HandOff, procedures::package::hand_off),
+        Export::of(package::Keep, procedures::package::keep),
         Export::of(package::Resign, procedures::package::resign),
         Export::of(domain::Allocate, procedures::allocate),
         Export::of(domain::Free, procedures::free),

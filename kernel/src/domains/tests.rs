@@ -3,9 +3,12 @@
 
 mod crowd;
 mod dispatch;
+mod edf;
 mod exported;
 mod forkjoin;
 mod forks;
+mod gang;
+mod packages;
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 
 use dispatcher::{Border, Dispatcher, Processor, epoch::MOST_CORES, post::Agenda, retire::RetireList};
 use sched::{
-    Builder, Machine, Scheduler,
+    Builder, Core, Machine, Scheduler,
     package::{ExitReason, Next, Reason, Silent, Why},
 };
 use x86_64::instructions::interrupts;
@@ -22,8 +22,10 @@ static RETIRED: RetireList = RetireList::new();
 static AGENDAS: [Agenda; MOST_CORES] = [const { Agenda::new() }; MOST_CORES];
 
 impl Cpu {
-    pub(super) fn add(core: usize, dispatcher: Dispatcher) {
-        SCHEDULER.add_core(core, dispatcher, Builder::idle(core));
+    pub(super) fn add(core_id: usize, dispatcher: Dispatcher) {
+        SCHEDULER.add_core(core_id, dispatcher, Builder::idle(core_id));
+        let part = SCHEDULER.core(core_id).expect("it was just added");
+        words::set_scheduled(core::ptr::from_ref(part).cast());
     }
 }
 
@@ -62,17 +64,19 @@ unsafe impl Processor for Cpu {
         sched::keep_ticking::<Self>();
     }
 
-    #[inline]
+    #[inline(always)]
     fn masked<T>(body: impl FnOnce() -> T) -> T {
         interrupts::without_interrupts(body)
     }
 
+    #[inline(always)]
     fn unpreempted<T>(body: impl FnOnce() -> T) -> T {
         words::hold_preemption();
         let result = body();
         words::release_preemption();
-        // A preemption that came due meanwhile is made up for, where interrupts are let in at all.
-        if words::is_preemptible() && interrupts::are_enabled() {
+        // A preemption that came due meanwhile is made up for, where interrupts are let in at all. One that
+        // comes due from here on is the business of whoever makes it so.
+        if sched::is_due::<Self>() && words::is_preemptible() && interrupts::are_enabled() {
             Self::masked(sched::preempt_if_due::<Self>);
         }
         result
@@ -104,8 +108,40 @@ unsafe impl Processor for Cpu {
 unsafe impl Machine for Cpu {
     type Stack = Stack;
 
+    #[inline(always)]
     fn scheduler() -> &'static Scheduler<Self> {
         &SCHEDULER
+    }
+
+    #[inline(always)]
+    fn core() -> &'static Core<Self> {
+        // SAFETY: the core was given its part, which stays for ever, before it ran its first strand.
+        unsafe { &*words::scheduled().cast::<Core<Self>>() }
+    }
+
+    #[inline(always)]
+    fn mask() -> bool {
+        let were_in = interrupts::are_enabled();
+        if were_in {
+            interrupts::disable();
+        }
+        were_in
+    }
+
+    #[inline(always)]
+    fn restore(were_in: bool) {
+        if were_in {
+            interrupts::enable();
+        }
+    }
+
+    #[inline(always)]
+    fn ticks() -> u64 {
+        smp::clock::ticks()
+    }
+
+    fn ns_in(ticks: u64) -> u64 {
+        smp::clock::ns_in(ticks)
     }
 
     fn prepare(stack: &mut Stack, entry: extern "C" fn() -> !) -> usize {

@@ -25,11 +25,8 @@ pub(super) enum Claim<M: Machine> {
 /// Takes the strand of that handle, to run it.
 pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim<M> {
     let Some(strand) = M::scheduler().directory().get(handle) else {
-        // Its package was not told when strands were taken from it, so it may name one that has ended since.
-        return match package.has_lost_strands() {
-            true => Claim::Gone,
-            false => Claim::Never(ExitReason::NoSuchStrand),
-        };
+        // Of a strand that was taken from it, and has ended since, the package may not have heard.
+        return if package.is_excused() { Claim::Gone } else { Claim::Never(ExitReason::NoSuchStrand) };
     };
     let Some(managed) = strand.managed.as_ref().filter(|managed| Arc::ptr_eq(&managed.package, package))
     else {
@@ -94,9 +91,13 @@ fn deepen<M: Machine>(managed: &Managed<M>, by: i32) {
     managed.depth.store(depth, Ordering::Relaxed);
 }
 
-/// Does the strand run its package's own code?
+/// Does the strand run its package's own code? Of one that was ejected that matters to nobody: its carriers ask it
+/// nothing, and must have their cores back to end.
 pub(crate) fn is_in_own<M: Machine>(strand: &Strand<M>) -> bool {
-    strand.managed.as_ref().is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0)
+    strand
+        .managed
+        .as_ref()
+        .is_some_and(|managed| managed.depth.load(Ordering::Relaxed) > 0 && !managed.package.is_ejected())
 }
 
 /// The running strand, which is carried, gives up its core: its package is told, and says who is next. Returns
@@ -192,6 +193,7 @@ pub(crate) fn end<M: Machine>() {
         // SAFETY: on this core, masked; used no more before the strand leaves.
         let is_carried = unsafe { M::core().local() }.carrier.is_some();
         if !is_carried {
+            switch::leave_for_joiner::<M>();
             switch::leave::<M>(Leaving::Ending);
         }
         is_carried
@@ -203,14 +205,18 @@ pub(crate) fn end<M: Machine>() {
 
 /// Takes a strand from its package's keeping, if it is there: it goes on as the global scheduler's, and for it
 /// nothing is asked or told any more. For a strand whose waits are over.
+///
+/// The package does not hear of it. When it answers with the strand it is asked again, once even after the
+/// strand has ended.
 pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
     if let Some(managed) = &strand.managed
         && let Ok(was) = managed.hold.free()
     {
+        // Before it can end.
+        managed.package.released.fetch_add(1, Ordering::Relaxed);
         if was == Held::Told {
             managed.package.no_longer_waits();
         }
-        managed.package.has_lost_strands.store(true, Ordering::Relaxed);
         M::scheduler().enqueue(strand.clone());
     }
 }
@@ -252,6 +258,17 @@ pub fn current<M: Machine>(owner: Option<u32>, number: u32) -> Result<u64, HandO
         let (this, _) = carried_by::<M>(owner, number)?;
         this.handle().ok_or(HandOffError::NotCarried)
     })
+}
+
+/// For how long the strand of that handle has had cores, in nanoseconds, if it is one of package `number`, which is
+/// the domain `owner`'s. From any context.
+///
+/// Cost: a look into the directory.
+pub fn used<M: Machine>(owner: Option<u32>, number: u32, handle: u64) -> Option<u64> {
+    let strand = M::scheduler().directory().get(handle)?;
+    let package = &strand.managed.as_ref()?.package;
+    let is_its = package.number() == number && package.domain().map(|domain| domain.id()) == owner;
+    is_its.then(|| strand.run_ns())
 }
 
 /// The running strand and its package, if it is carried by that one. Interrupts masked.

@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{
-    ExitReason, Next, Package, Reservation, Seat,
+    ExitReason, Next, Package, Reservation, Seat, Why,
     carried::{self, Claim},
     hold::Held,
+    seat,
 };
 use crate::{
     machine::Machine,
@@ -27,8 +28,8 @@ const LONGEST_WAIT_NS: u64 = 1_000_000_000;
 /// What the carrier of core `core` does all its life.
 pub(super) fn carry<M: Machine>(package: &Arc<Package<M>>, core: usize) {
     let seat = package.seat(core).expect("a carrier has a seat");
-    Carrier { package, seat, this: current::<M>(), meter: Meter::new(package), watched_ns: 0, lag: None }
-        .run();
+    let (this, meter) = (current::<M>(), Meter::new(package.grant().reservation));
+    Carrier { package, seat, this, meter, until: None, watched_ns: 0, lag: None }.run();
     package.leave_seat(seat);
 }
 
@@ -37,6 +38,8 @@ struct Carrier<'a, M: Machine> {
     seat: &'a Seat<M>,
     this: Arc<Strand<M>>,
     meter: Meter,
+    /// Until when the package wants whom it named last, and those to whom that one hands over, to run.
+    until: Option<u64>,
     /// When it last looked who waits for too long.
     watched_ns: u64,
     /// Since when it waits for a strand that is leaving another core, and how long the next pause is.
@@ -48,9 +51,14 @@ impl<M: Machine> Carrier<'_, M> {
         while !self.package.is_ejected() {
             let first = self.seat.take_first();
             if first != 0 {
-                // Before anything is told, and for as long as it takes to leave the package's code: the package
-                // may be locked till then. What it takes too much of its budget it has less in the next round.
-                self.go(first, None);
+                // Before anything is told: the package may be locked until it has left the package's code. What it
+                // takes too much of its budget it has less later.
+                let now = M::now_ns();
+                let limit = match self.meter.left(now, self.this.run_ns()) {
+                    Left::Nothing { .. } => Some(now),
+                    Left::Until(limit) => limit,
+                };
+                self.go_on(first, limit);
                 continue;
             }
             self.seat.deliver(self.package);
@@ -65,16 +73,15 @@ impl<M: Machine> Carrier<'_, M> {
             self.watch(now);
             let next = match self.seat.take_wanted() {
                 0 => self.ask(),
-                handle => Some(Next::Run(handle)),
+                // Named before: what was said of it then holds still.
+                handle => Some(self.until.map_or(Next::Run(handle), |until| Next::RunUntil(handle, until))),
             };
             match next {
                 None => {}
                 Some(Next::Idle) => self.rest(None),
                 Some(Next::IdleUntil(deadline)) => self.rest(Some(deadline)),
-                Some(Next::Run(handle)) => self.go(handle, limit),
-                Some(Next::RunUntil(handle, until)) => {
-                    self.go(handle, Some(limit.map_or(until, |limit| limit.min(until))));
-                }
+                Some(Next::Run(handle)) => self.go(handle, None, limit),
+                Some(Next::RunUntil(handle, until)) => self.go(handle, Some(until), limit),
             }
         }
     }
@@ -82,6 +89,8 @@ impl<M: Machine> Carrier<'_, M> {
     fn ask(&self) -> Option<Next> {
         // Said before it is asked: whoever brings the package work after it has answered wakes this one.
         self.package.set_idle(self.seat.core());
+        // Whoever recalled it before this has his wish.
+        let _ = self.seat.take_recall();
         let next = M::raise_resume(self.package, self.seat.core());
         if next.is_err() {
             self.package.eject_for_silence(self.seat.core(), 0);
@@ -91,8 +100,11 @@ impl<M: Machine> Carrier<'_, M> {
 
     /// The package has nobody to run.
     fn rest(&self, deadline: Option<u64>) {
-        // Notices that came while the package was asked have called this one, or are seen here.
-        if !self.seat.has_notices() && !self.package.is_ejected() {
+        // Notices that came while the package was asked have called this one, or are seen here. Those of other seats
+        // would wait for whoever runs there, though this core has time for them.
+        if self.package.has_notices() {
+            self.package.deliver_elsewhere(self.seat.core());
+        } else if !self.package.is_ejected() {
             let watch =
                 self.package.has_waiting().then(|| M::now_ns() + self.package.grant().patience_ns / 4);
             match [deadline, watch].into_iter().flatten().min() {
@@ -103,18 +115,41 @@ impl<M: Machine> Carrier<'_, M> {
         self.package.take_idle(self.seat.core());
     }
 
-    fn go(&mut self, handle: u64, limit: Option<u64>) {
+    fn go(&mut self, handle: u64, until: Option<u64>, limit: Option<u64>) {
         self.package.take_idle(self.seat.core());
+        self.until = until;
         match carried::claim(self.package, handle) {
             Claim::Yours(strand) => {
                 self.lag = None;
-                M::masked(|| switch::carry::<M>(strand, limit));
+                self.carry(strand, limit);
             }
             // Asked again.
             Claim::Gone => {}
             Claim::NotYet => self.lag(handle),
             Claim::Never(why) => self.package.eject(why, self.seat.core(), handle),
         }
+    }
+
+    /// Goes over to the strand that has lost the core in the package's own code, which has been this seat's since.
+    fn go_on(&self, handle: u64, limit: Option<u64>) {
+        if let Some(strand) = M::scheduler().directory().get(handle) {
+            self.carry(strand, limit);
+        }
+    }
+
+    fn carry(&self, strand: Arc<Strand<M>>, limit: Option<u64>) {
+        let limit = limit.into_iter().chain(self.until).min();
+        M::masked(|| {
+            // The interrupt that recalls it may have come already, while the package was asked, and found nobody
+            // to take the core from. One that comes later finds it, since they are masked.
+            let has_news = self.package.grant().is_prompt && self.seat.has_notices();
+            let is_recalled = self.seat.take_recall() || self.package.is_ejected() || has_news;
+            if is_recalled && !carried::is_in_own(&strand) {
+                seat::checkpointed(strand, Some(Why::Recalled));
+            } else {
+                switch::carry::<M>(strand, limit, is_recalled);
+            }
+        });
     }
 
     /// The strand is on another core: just leaving it, if the package is honest.
@@ -163,12 +198,17 @@ impl<M: Machine> Carrier<'_, M> {
 /// How much of its reservation a carrier has used.
 struct Meter {
     reservation: Option<Reservation>,
-    /// Which period it is, and what the carrier had run when it began.
-    period: u64,
-    mark_ns: u64,
+    /// Which period it is; none before the first look.
+    period: Option<u64>,
+    /// What was used of this period's budget, with what was used too much before.
+    used_ns: u64,
+    /// When it last looked, and what the carrier had run by then.
+    looked_ns: u64,
+    run_ns: u64,
 }
 
 /// What is left of a period's budget.
+#[derive(PartialEq, Eq, Debug)]
 enum Left {
     /// Nothing, until then.
     Nothing { until: u64 },
@@ -177,23 +217,90 @@ enum Left {
 }
 
 impl Meter {
-    fn new<M: Machine>(package: &Package<M>) -> Self {
-        Self { reservation: package.grant().reservation, period: u64::MAX, mark_ns: 0 }
+    fn new(reservation: Option<Reservation>) -> Self {
+        Self { reservation, period: None, used_ns: 0, looked_ns: 0, run_ns: 0 }
     }
 
+    /// What is left at `now`, when the carrier has run for `run_ns` in its life.
+    ///
+    /// A carrier is not cut while it tells and asks its package, nor is a strand in the package's own code: what
+    /// they take too much is missing in the periods that follow, so that in the long run a package gets no
+    /// more than it was promised.
     fn left(&mut self, now: u64, run_ns: u64) -> Left {
         let Some(Reservation { budget_ns, period_ns }) = self.reservation else {
             return Left::Until(None);
         };
-        let period = now / period_ns;
-        if period != self.period {
-            (self.period, self.mark_ns) = (period, run_ns);
+        let ran = run_ns.saturating_sub(self.run_ns);
+        let (period, looked_ns) = (now / period_ns, self.looked_ns);
+        (self.looked_ns, self.run_ns) = (now, run_ns);
+        let begun = period * period_ns;
+        match self.period {
+            // Nobody looked before: what it ran was its own beginning.
+            None => {}
+            Some(last) if last == period => self.used_ns += ran,
+            Some(last) => {
+                // So much of it at least was after the beginning; all that was, if it ran without a pause.
+                let since = ran.saturating_sub(begun.saturating_sub(looked_ns));
+                let before = self.used_ns + (ran - since);
+                self.used_ns = before.saturating_sub(budget_ns.saturating_mul(period - last)) + since;
+            }
         }
-        let end = (period + 1) * period_ns;
-        match budget_ns.saturating_sub(run_ns - self.mark_ns) {
+        self.period = Some(period);
+        let end = begun + period_ns;
+        match budget_ns.saturating_sub(self.used_ns) {
             0 => Left::Nothing { until: end },
             // The next period brings a new budget, so the end of this one is soon enough.
             left => Left::Until(Some((now + left).min(end))),
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Left, Meter, Reservation};
+
+    fn meter() -> Meter {
+        Meter::new(Some(Reservation { budget_ns: 40, period_ns: 100 }))
+    }
+
+    #[test]
+    fn a_budget_lasts_for_a_period() {
+        let mut meter = meter();
+        assert_eq!(meter.left(1_000, 7), Left::Until(Some(1_040)));
+        assert_eq!(meter.left(1_030, 37), Left::Until(Some(1_040)));
+        assert_eq!(meter.left(1_050, 47), Left::Nothing { until: 1_100 });
+        assert_eq!(meter.left(1_100, 47), Left::Until(Some(1_140)), "a new one");
+        // It slept, and what it did not use is lost.
+        assert_eq!(meter.left(1_390, 47), Left::Until(Some(1_400)));
+        assert_eq!(meter.left(1_400, 57), Left::Until(Some(1_440)));
+    }
+
+    #[test]
+    fn what_is_taken_too_much_is_missing_later() {
+        let mut meter = meter();
+        assert_eq!(meter.left(1_000, 0), Left::Until(Some(1_040)));
+        assert_eq!(meter.left(1_070, 70), Left::Nothing { until: 1_100 });
+        assert_eq!(meter.left(1_100, 70), Left::Until(Some(1_110)), "30 were paid");
+        // Through the end of a period, without a pause.
+        assert_eq!(meter.left(1_250, 220), Left::Nothing { until: 1_300 });
+        assert_eq!(
+            meter.left(1_300, 220),
+            Left::Nothing { until: 1_400 },
+            "190 in 140 of two, and 50 of its own"
+        );
+        assert_eq!(meter.left(1_900, 220), Left::Until(Some(1_940)), "paid");
+    }
+
+    #[test]
+    fn a_pause_is_not_counted() {
+        let mut meter = meter();
+        assert_eq!(meter.left(1_050, 0), Left::Until(Some(1_090)));
+        // It ran for 30 before the end, or a little after it; then slept.
+        assert_eq!(meter.left(1_130, 30), Left::Until(Some(1_170)));
+    }
+
+    #[test]
+    fn without_a_reservation_there_is_no_end() {
+        assert_eq!(Meter::new(None).left(5, 5), Left::Until(None));
     }
 }

@@ -106,6 +106,13 @@ impl<M: Machine> Package<M> {
                 .set(super::hold::Held::Free);
             M::scheduler().enqueue(strand);
         });
+        // Nobody but this carrier would go on with it.
+        if let Some(strand) = M::scheduler().directory().get(seat.take_first())
+            && let Some(managed) = &strand.managed
+        {
+            managed.hold.set(super::hold::Held::Free);
+            M::scheduler().enqueue(strand);
+        }
         self.free_kept();
         // Release: pairs with the Acquire of `is_gone`.
         if self.carriers.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -75,6 +75,13 @@ impl Hold {
         self.take(Held::Running)
     }
 
+    /// Its package, which was told of it, keeps it, if it is neither blocked nor running nor kept.
+    pub(crate) fn keep(&self) -> bool {
+        let (told, kept) = (Held::Told as u8, Held::Kept as u8);
+        // Acquire and Release: it is passed on as it came.
+        self.0.compare_exchange(told, kept, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
     /// Its package was ejected: takes it from its keeping for good, as [`claim`](Self::claim).
     pub(crate) fn free(&self) -> Result<Held, Held> {
         self.take(Held::Free)

@@ -9,7 +9,7 @@
 //! The parts, in the order in which a reader needs them:
 //!
 //! - here: what a package is; [`upcall`]: what it is asked and told.
-//! - `hold`: who has a managed strand, model-checked.
+//! - `hold`: who has a managed strand; `idle`: whose virtual processors sleep; both model-checked.
 //! - [`seat`]: a virtual processor; its notices, and how it is woken and recalled.
 //! - `carrier`: the strand on which a package is asked.
 //! - `carried`: how a strand that is carried blocks, yields, ends, and hands its core over.
@@ -41,22 +41,25 @@ mod carrier;
 pub mod ejection;
 pub mod grant;
 pub(crate) mod hold;
+mod idle;
 pub mod registry;
 pub mod seat;
 pub mod upcall;
 
 use alloc::{boxed::Box, sync::Arc};
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrayvec::ArrayString;
 use dispatcher::{DomainState, epoch::MOST_CORES};
 
-pub use carried::{HandOffError, current, enter_own, hand_off, leave_own, release};
+pub use carried::{HandOffError, current, enter_own, hand_off, leave_own, release, used};
 pub use ejection::{Exit, Reason as ExitReason};
 pub use grant::{Grant, GrantError, Reservation};
 pub use registry::{Packages, RegisterError};
 pub use seat::Seat;
 pub use upcall::{Next, Reason, Silent, Why};
+
+use idle::IdleSeats;
 
 use crate::machine::Machine;
 
@@ -70,8 +73,8 @@ pub struct Package<M: Machine> {
     domain: Option<Arc<DomainState>>,
     grant: Grant,
     seats: Box<[Option<Seat<M>>]>,
-    /// The seats whose carriers sleep for want of work, or are about to: bit *n* is core *n*'s.
-    idle: AtomicU64,
+    /// The seats whose carriers sleep for want of work, or are about to.
+    idle: IdleSeats,
     /// It was ejected: nobody asks it any more.
     is_ejected: AtomicBool,
     /// Carriers that have not ended.
@@ -80,8 +83,8 @@ pub struct Package<M: Machine> {
     pub(crate) strands: AtomicUsize,
     /// Strands of its own of which it was told, and which it has not run since.
     waiting: AtomicUsize,
-    /// Strands were taken from its keeping without its knowledge: see [`release`].
-    has_lost_strands: AtomicBool,
+    /// Strands that were taken from it unawares: so often it may name one that has ended.
+    released: AtomicUsize,
 }
 
 impl<M: Machine> Package<M> {
@@ -127,13 +130,28 @@ impl<M: Machine> Package<M> {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    fn has_lost_strands(&self) -> bool {
-        // Relaxed: whoever finds the strand struck off the directory is after what was stored before it ran.
-        self.has_lost_strands.load(Ordering::Relaxed)
-    }
-
     fn no_longer_waits(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It knows that it leaves the strand of that handle waiting: that is not taken for an oversight. False if it is not
+    /// its own, or not any more. From any context.
+    pub fn keep(&self, handle: u64) -> bool {
+        let Some(strand) = M::scheduler().directory().get(handle) else { return false };
+        let Some(managed) = strand.managed.as_ref().filter(|managed| core::ptr::eq(&*managed.package, self))
+        else {
+            return false;
+        };
+        if managed.hold.keep() {
+            self.no_longer_waits();
+        }
+        managed.hold.get() != hold::Held::Free
+    }
+
+    /// It has named a strand that is not there: was that one taken from it unawares?
+    fn is_excused(&self) -> bool {
+        let one_less = |released: usize| released.checked_sub(1);
+        self.released.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// Takes the core from the strand of its own that runs on core `core`, soon, and asks the package whom to
@@ -167,7 +185,7 @@ impl<M: Machine> Package<M> {
     /// Wakes an idle seat of the set, the preferred one if it is idle.
     fn wake_any(&self, among: u64, preferred: usize) -> bool {
         loop {
-            let idle = self.idle.load(Ordering::Relaxed) & among;
+            let idle = self.idle.get() & among;
             let core = match idle {
                 0 => return false,
                 _ if preferred < MOST_CORES && idle >> preferred & 1 != 0 => preferred,
@@ -184,12 +202,11 @@ impl<M: Machine> Package<M> {
 
     /// Core `core`'s seat will sleep if it finds no work after this.
     fn set_idle(&self, core: usize) {
-        // AcqRel is what the argument in `seat` needs of a read-modify-write on this side.
-        self.idle.fetch_or(1 << core, Ordering::AcqRel);
+        self.idle.announce(core);
     }
 
     /// It is not idle any more; says whether it was.
     fn take_idle(&self, core: usize) -> bool {
-        self.idle.fetch_and(!(1 << core), Ordering::AcqRel) >> core & 1 != 0
+        self.idle.withdraw(core) >> core & 1 != 0
     }
 }

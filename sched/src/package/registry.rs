@@ -3,12 +3,14 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     fmt,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
 use dispatcher::{DomainState, epoch::MOST_CORES};
 
-use super::{Exit, ExitReason, Grant, GrantError, Name, Package, Seat, carrier, grant::MOST_RESERVED};
+use super::{
+    Exit, ExitReason, Grant, GrantError, Name, Package, Seat, carrier, grant::MOST_RESERVED, idle::IdleSeats,
+};
 use crate::{machine::Machine, spawn::Builder};
 
 /// The most packages at a time.
@@ -84,12 +86,12 @@ impl<M: Machine> Packages<M> {
             domain,
             grant,
             seats,
-            idle: AtomicU64::new(0),
+            idle: IdleSeats::new(),
             is_ejected: AtomicBool::new(false),
             carriers: AtomicUsize::new(0),
             strands: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
-            has_lost_strands: AtomicBool::new(false),
+            released: AtomicUsize::new(0),
         });
         M::masked(|| {
             let mut list = self.list.lock();

@@ -171,14 +171,14 @@ impl<M: Machine> Seat<M> {
 }
 
 /// A strand that was carried on this core, and has lost it in its package's own code: the carrier shall go on
-/// with it. Interrupts masked.
+/// with it, and until then it is running for everybody else, whatever the package has been made to think of it
+/// since. Interrupts masked.
 pub(crate) fn interrupted<M: Machine>(strand: &Strand<M>) {
     let managed = strand.managed.as_ref().expect("only managed strands are carried");
     strand.set_state(State::Runnable);
     let seat = managed.package.seat(M::core_id()).expect("it was carried on a seat");
     // Relaxed: this core's business alone.
     seat.first.store(strand.handle().unwrap_or(0), Ordering::Relaxed);
-    managed.hold.set(Held::Kept);
 }
 
 /// A strand that was carried on this core and can go on: its package shall hear of it here. Interrupts masked.
@@ -194,6 +194,7 @@ pub(crate) fn checkpointed<M: Machine>(strand: Arc<Strand<M>>, why: Option<Why>)
 
 /// A managed strand whose parked token was just taken, or which is new, or which was called before it could
 /// park: its package shall hear that it can run. From any context.
+#[inline(never)]
 pub(crate) fn awaken<M: Machine>(strand: Arc<Strand<M>>) {
     M::masked(|| {
         let managed = strand.managed.as_ref().expect("only managed strands are awakened");
@@ -214,7 +215,7 @@ impl<M: Machine> Package<M> {
     /// Where to tell of a strand that ran on core `last`: where a carrier is idle, if anywhere; else here, where
     /// the next strand that blocks will tell; else where it ran; else anywhere.
     fn seat_for(&self, last: usize) -> &Seat<M> {
-        let idle = self.idle.load(Ordering::Relaxed);
+        let idle = self.idle.get();
         let is_idle = |core: &usize| idle >> core & 1 != 0;
         let first_idle = (idle != 0).then(|| idle.trailing_zeros() as usize);
         Some(last)
@@ -229,10 +230,24 @@ impl<M: Machine> Package<M> {
 
     /// A notice was queued at `seat`.
     pub(super) fn attend(&self, seat: &Seat<M>) {
-        if self.take_idle(seat.core) {
+        let idle = self.idle.withdraw(seat.core);
+        if idle >> seat.core & 1 != 0 {
             seat.call();
+        } else if idle != 0 && self.wake_any(idle, seat.core) {
+            // Another one, which delivers whatever there is before it sleeps again.
         } else if self.grant.is_prompt {
             seat.recall();
         }
+    }
+
+    /// Is there something to be told, at whichever seat?
+    pub(super) fn has_notices(&self) -> bool {
+        self.seats().any(Seat::has_notices)
+    }
+
+    /// Tells the package what there is to be told at other seats than that of core `core`: there somebody may run who
+    /// never gives up the core. By a carrier that has nobody to run.
+    pub(super) fn deliver_elsewhere(&self, core: usize) {
+        self.seats().filter(|seat| seat.core != core).for_each(|seat| seat.deliver(self));
     }
 }

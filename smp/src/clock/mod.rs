@@ -41,6 +41,23 @@ pub fn tsc() -> u64 {
     high << 32 | low
 }
 
+/// The time stamp counter, read about now: for lengths of time, not for an order of events.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    let (low, high): (u64, u64);
+    // SAFETY: as in `tsc`.
+    unsafe {
+        core::arch::asm!("rdtsc", out("rax") low, out("rdx") high, options(nostack, preserves_flags, nomem))
+    };
+    high << 32 | low
+}
+
+/// The nanoseconds in so many [`ticks`].
+#[must_use]
+pub fn ns_in(ticks: u64) -> u64 {
+    scale().ns(ticks)
+}
+
 /// Nanoseconds since [`start`], or since power-on where that has not been called; never less than before on this core.
 #[inline]
 pub fn now_ns() -> u64 {

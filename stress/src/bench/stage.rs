@@ -106,4 +106,7 @@ pub trait Instrument: Kernel + Stage {
 
     /// Raises `Demo.Hello` so many times, in a loop of the shape that all cases have.
     fn raise_hello_times(&self, times: u64);
+
+    /// Raises `Demo.Hello` once, with that number; the answer, if there is one.
+    fn raise_hello_with(&self, number: u64) -> Option<u64>;
 }

@@ -12,9 +12,10 @@ use std::path::{Component, Path, PathBuf};
 pub const HELP: &str = "\
 Write a new spindle, ready to be built: a copy of the greeter under another name.
 
-Usage: cargo xtask spindle new NAME [--path FOLDER]
+Usage: cargo xtask spindle new NAME [--package] [--path FOLDER]
 
   NAME           a-z, 0-9, _ and -, at most 32, the first a letter
+  --package      a thread package: a copy of the README's tutorial instead
   --path FOLDER  the folder to put it in (default: extensions/ of this repository)
   --verbose      print each command
 
@@ -26,12 +27,28 @@ const COMMAND: &str = "spindle new";
 const TEMPLATE_SOURCE: &str = include_str!("../../../extensions/greeter/src/lib.rs");
 const TEMPLATE_MANIFEST: &str = include_str!("../../../extensions/greeter/Cargo.toml");
 
+/// And the one that authors of thread packages begin with.
+const PACKAGE_SOURCE: &str = include_str!("../../../extensions/tutorial/src/lib.rs");
+const PACKAGE_MANIFEST: &str = include_str!("../../../extensions/tutorial/Cargo.toml");
+
+/// What a new spindle is written from.
+struct Template {
+    name: &'static str,
+    source: &'static str,
+    manifest: &'static str,
+}
+
+const GREETER: Template = Template { name: "greeter", source: TEMPLATE_SOURCE, manifest: TEMPLATE_MANIFEST };
+const TUTORIAL: Template = Template { name: "tutorial", source: PACKAGE_SOURCE, manifest: PACKAGE_MANIFEST };
+
 /// Runs the subcommand.
 pub fn main(words: &mut lexopt::Parser) -> Result<()> {
     let (mut common, mut name, mut home) = (Common::default(), None, None);
+    let mut template = GREETER;
     while let Some(arg) = options::next(words, COMMAND)? {
         match arg {
             Arg::Long("path") => home = Some(PathBuf::from(options::text(words, COMMAND)?)),
+            Arg::Long("package") => template = TUTORIAL,
             Arg::Value(value) if name.is_none() => name = Some(value.to_string_lossy().into_owned()),
             other => common.take(other, COMMAND)?,
         }
@@ -43,7 +60,7 @@ pub fn main(words: &mut lexopt::Parser) -> Result<()> {
     let name = name.ok_or_else(|| options::missing("NAME", COMMAND))?;
     let workspace = Workspace::new(Shell { verbose: common.verbose });
     let home = home.unwrap_or_else(|| workspace.root.join("extensions"));
-    let folder = write(&home, &name, &workspace.sdk())?;
+    let folder = write(&template, &home, &name, &workspace.sdk())?;
     let shown = shell::quote(shortest(&folder).as_os_str());
     println!("Wrote {shown}. Next:");
     println!("  cargo xtask spindle build {shown}");
@@ -54,7 +71,7 @@ pub fn main(words: &mut lexopt::Parser) -> Result<()> {
 }
 
 /// Writes the crate `name` into the folder `home`, with the SDK at `sdk`, and gives its folder.
-fn write(home: &Path, name: &str, sdk: &Path) -> Result<PathBuf> {
+fn write(template: &Template, home: &Path, name: &str, sdk: &Path) -> Result<PathBuf> {
     check_name(name)?;
     files::make_folder(home)?;
     let home = home.canonicalize().map_err(|error| Error::file("find", home, &error))?;
@@ -65,15 +82,15 @@ fn write(home: &Path, name: &str, sdk: &Path) -> Result<PathBuf> {
             "take another name, or remove that folder if you no longer need it",
         ));
     }
-    files::write(&folder.join("Cargo.toml"), manifest(name, &path_to(sdk, &folder)).as_bytes())?;
-    files::write(&folder.join("src/lib.rs"), source(name).as_bytes())?;
+    files::write(&folder.join("Cargo.toml"), manifest(template, name, &path_to(sdk, &folder)).as_bytes())?;
+    files::write(&folder.join("src/lib.rs"), source(template, name).as_bytes())?;
     Ok(folder)
 }
 
-/// The greeter's manifest with other name, description and SDK.
-fn manifest(name: &str, sdk: &Path) -> String {
+/// The template's manifest with other name, description and SDK.
+fn manifest(template: &Template, name: &str, sdk: &Path) -> String {
     let mut text = String::new();
-    for line in TEMPLATE_MANIFEST.lines() {
+    for line in template.manifest.lines() {
         match line.split_once(" = ").map_or(line, |(key, _)| key) {
             "name" => text += &format!("name = {name:?}"),
             "description" => text += &format!("description = \"The spindle {name}\""),
@@ -85,9 +102,9 @@ fn manifest(name: &str, sdk: &Path) -> String {
     text
 }
 
-/// The greeter's source, which says its name nowhere but in its first line, if there.
-fn source(name: &str) -> String {
-    TEMPLATE_SOURCE.replace("greeter", name)
+/// The template's source, which says its name nowhere but where it names itself.
+fn source(template: &Template, name: &str) -> String {
+    template.source.replace(template.name, name)
 }
 
 /// How `folder` names `target`: by a relative path where the two share more than the root of all files, so that both
@@ -109,12 +126,12 @@ fn shortest(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use super::{TEMPLATE_SOURCE, manifest, path_to, source, write};
+    use super::{GREETER, TEMPLATE_SOURCE, TUTORIAL, manifest, path_to, source, write};
     use std::path::Path;
 
     #[test]
     fn the_manifest_bears_the_new_name_and_the_path() {
-        let text = manifest("ticker", Path::new("../sdk"));
+        let text = manifest(&GREETER, "ticker", Path::new("../sdk"));
         assert!(text.contains("name = \"ticker\"\n"), "{text}");
         assert!(text.contains("spindle = { path = \"../sdk\" }\n"), "{text}");
         assert!(text.contains("[workspace]\n"), "{text}");
@@ -123,8 +140,16 @@ mod tests {
 
     #[test]
     fn the_source_is_the_greeters() {
-        assert_eq!(source("greeter"), TEMPLATE_SOURCE);
-        assert!(source("ticker").contains("#![forbid(unsafe_code)]"));
+        assert_eq!(source(&GREETER, "greeter"), TEMPLATE_SOURCE);
+        assert!(source(&GREETER, "ticker").contains("#![forbid(unsafe_code)]"));
+    }
+
+    #[test]
+    fn a_package_is_the_tutorials() {
+        let text = source(&TUTORIAL, "mine");
+        assert!(text.contains("Builder::new(\"mine\")") && !text.contains("tutorial"), "{text}");
+        let text = manifest(&TUTORIAL, "mine", Path::new("../sdk"));
+        assert!(text.contains("spin = {") && text.contains("name = \"mine\"\n"), "{text}");
     }
 
     #[test]
@@ -143,11 +168,11 @@ mod tests {
     fn nothing_is_overwritten_and_bad_names_write_nothing() {
         let home = std::env::temp_dir().join(format!("whorl-new-{}", std::process::id()));
         let sdk = Path::new("/sdk");
-        let folder = write(&home, "ticker", sdk).unwrap();
+        let folder = write(&GREETER, &home, "ticker", sdk).unwrap();
         assert!(folder.join("src/lib.rs").is_file());
-        let error = write(&home, "ticker", sdk).unwrap_err().to_string();
+        let error = write(&GREETER, &home, "ticker", sdk).unwrap_err().to_string();
         assert!(error.contains("already exists"), "{error}");
-        assert!(write(&home, "../ticker", sdk).is_err());
+        assert!(write(&GREETER, &home, "../ticker", sdk).is_err());
         assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
         std::fs::remove_dir_all(home).unwrap();
     }

@@ -32,6 +32,7 @@ const LOOM: &[&[&str]] = &[
     &["--package", "dispatcher", "--test", "loom_plans"],
     &["--package", "dispatcher", "--test", "loom_observe"],
     &["--package", "sched", "--test", "loom_policy"],
+    &["--package", "sched", "--test", "loom_packages"],
     &["--package", "smp", "--lib"],
     &["--package", "waiting", "--test", "loom"],
 ];

@@ -1,4 +1,5 @@
-//! The README as tests. Its `rust` blocks are lines of two spindles, which are built. Its sessions are run: each
+//! The README as tests. Its `rust` blocks are lines of spindles, which are built; those of the tutorial are, one after
+//! the other, a whole file. Its sessions are run: each
 //! `$ cargo xtask run ... -c "..."` in a `console` block, and every line that stands below must be said. Numbers may
 //! differ, and so may the order of lines, since cores share the console.
 
@@ -51,6 +52,25 @@ pub fn strange_line<'r>(readme: &'r str, source: &str) -> Option<&'r str> {
     rust_lines(readme).find(|line| !known.contains(&line.trim()))
 }
 
+/// The part of `readme` below the heading that says so, up to the next one.
+pub fn below<'r>(readme: &'r str, heading: &str) -> &'r str {
+    let Some((_, part)) = readme.split_once(&format!("# {heading}\n")) else { return "" };
+    part.find("\n## ").or_else(|| part.find("\n### ")).map_or(part, |end| &part[..end])
+}
+
+/// The first line at which the `rust` blocks of `part`, one after the other, are not `source`.
+pub fn first_difference<'r>(part: &'r str, source: &'r str) -> Option<&'r str> {
+    let mut shown = rust_lines(part);
+    let mut lines = source.lines().filter(|line| !line.trim().is_empty());
+    loop {
+        match (shown.next(), lines.next()) {
+            (None, None) => return None,
+            (shown, line) if shown == line => {}
+            (shown, line) => return shown.or(line),
+        }
+    }
+}
+
 impl Session {
     /// The first line that `output` does not have.
     pub fn missing(&self, output: &str) -> Option<&str> {
@@ -80,7 +100,7 @@ fn shape(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Session, sessions, strange_line};
+    use super::{Session, below, first_difference, sessions, strange_line};
 
     const README: &str = "# Whorl\n```sh\n$ cargo xtask run -c \"not this\"\n```\n\
         ```console\n$ cargo xtask run\nnot this either\n$ cargo xtask run --cores 2 -c \"cores; halt\"\n\
@@ -98,6 +118,17 @@ mod tests {
         let readme = "```rust\nfn greet() {\n\n    1 + 1\n}\n```\n```sh\nls\n```\n";
         assert_eq!(strange_line(readme, "//! x\nfn greet() {\n1 + 1\n}\n"), None);
         assert_eq!(strange_line(readme, "fn greet() {\n1 + 2\n}\n"), Some("    1 + 1"));
+    }
+
+    #[test]
+    fn a_tutorial_is_the_whole_file() {
+        let readme = "## Else\n```rust\nno\n```\n### It\n```rust\na\n```\ntext\n```rust\n    b\n```\n## More\n```rust\nno\n```\n";
+        let part = below(readme, "It");
+        assert_eq!(first_difference(part, "a\n\n    b\n"), None);
+        assert_eq!(first_difference(part, "a\n    b\nc\n"), Some("c"));
+        assert_eq!(first_difference(part, "a\nb\n"), Some("    b"));
+        assert_eq!(first_difference(part, "a\n"), Some("    b"));
+        assert_eq!(below(readme, "Nothing"), "");
     }
 
     #[test]

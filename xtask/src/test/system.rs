@@ -44,24 +44,33 @@ pub fn run(workspace: &Workspace, qemu: &Path, options: &Options, report: &mut R
     read_me(workspace, options, report)
 }
 
-/// What the README claims: its spindles are the greeter and the doorman as they are, and its sessions go as it shows.
+/// What the README claims: its spindles are the greeter, the doorman and the tutorial as they are, the last as a whole, and
+/// its sessions go as it shows.
 fn read_me(workspace: &Workspace, options: &Options, report: &mut Report) -> Result<()> {
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     let sessions = readme::sessions(&readme);
     if options.takes("readme-spindle") {
         judge("readme-spindle", options, report, || {
             let mut source = String::new();
-            for name in ["greeter", "doorman"] {
+            for name in ["greeter", "doorman", "tutorial"] {
                 source += &files::read_text(&workspace.root.join(format!("extensions/{name}/src/lib.rs")))?;
             }
             let problem = match readme::strange_line(&readme, &source) {
-                Some(line) => Some(format!("the README shows what neither spindle says: {line:?}")),
+                Some(line) => Some(format!("the README shows what no spindle says: {line:?}")),
                 None if readme::rust_lines(&readme).next().is_none() => {
                     Some("the README shows no spindle".into())
                 }
                 None => sessions.is_empty().then(|| "the README shows no session with -c".into()),
             };
             Ok((String::new(), problem))
+        })?;
+    }
+    if options.takes("readme-tutorial") {
+        judge("readme-tutorial", options, report, || {
+            let source = files::read_text(&workspace.root.join("extensions/tutorial/src/lib.rs"))?;
+            let part = readme::below(&readme, "Write a thread package");
+            let differs = |line| format!("the README's tutorial is not the file it builds: {line:?}");
+            Ok((String::new(), readme::first_difference(part, &source).map(differs)))
         })?;
     }
     for (number, session) in (1..).zip(sessions) {

@@ -42,10 +42,7 @@ const WHICH: [&str; 6] = ["dispatch", "parallel", "strands", "weave", "jobs", "m
 fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     match call.arguments.word("WHICH")? {
         "dispatch" => on_one_core(call, |tell| costs::run(&Victim, tell)),
-        "strands" => on_one_core(call, |tell| {
-            strands::run(&Victim, tell);
-            Ok(())
-        }),
+        "strands" => on_one_core(call, |tell| strands::run(&Victim, tell)),
         "parallel" => at_once(call, |times, tell| parallel::run(&Victim, times, tell).map(|()| None)),
         "weave" => at_once(call, |times, tell| strands::run_apart(&Victim, times, tell).map(Some)),
         "jobs" => at_once(call, |_, tell| jobs::run(&Victim, tell).map(|()| None)),

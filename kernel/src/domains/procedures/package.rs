@@ -97,6 +97,11 @@ pub extern "C" fn recall(package: u32, core: u32) -> Status {
     .into()
 }
 
+pub extern "C" fn keep(package: u32, strand: u64) -> Status {
+    super::run(|domain| if own(domain, package)?.keep(strand) { Ok(()) } else { Err(Error::BadArgument) })
+        .into()
+}
+
 pub extern "C" fn resign(package: u32) -> Status {
     super::run(|domain| {
         may_do_more_than_look()?;
@@ -109,6 +114,12 @@ pub extern "C" fn resign(package: u32) -> Status {
 pub extern "C" fn current(package: u32, result: *mut u64) -> Status {
     answer(result, |domain| {
         sched::package::current::<Cpu>(Some(domain.id()), package).map_err(|_| Error::Context)
+    })
+}
+
+pub extern "C" fn used(package: u32, strand: u64, result: *mut u64) -> Status {
+    answer(result, |domain| {
+        sched::package::used::<Cpu>(Some(domain.id()), package, strand).ok_or(Error::BadArgument)
     })
 }
 

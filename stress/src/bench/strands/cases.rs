@@ -90,6 +90,9 @@ impl<W: Weaver> Case<W> {
                 while partner.strand().state() != State::Blocked {
                     yield_now::<W::Machine>();
                 }
+                // A call that is left over from before would be taken for the first hand-off.
+                unblock(&this);
+                block::<W::Machine>();
                 (0..times / 2).for_each(|_| sched::hand_off::<W::Machine>(partner.strand()));
                 partner.join();
             })

@@ -7,6 +7,7 @@ pub mod cases;
 pub mod many;
 
 use alloc::{string::String, sync::Arc};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use sched::{Builder, Handle, Machine};
 
@@ -54,14 +55,43 @@ fn here<W: Weaver>(kernel: &W, name: &'static str) -> Builder {
 /// Samples of each case: each is long.
 const SAMPLES: usize = 15;
 
+/// The ping-pong of two strands that the thread package `cthreads` schedules, by its conditions: the name, and
+/// the spindles that do it.
+const VOLLEY: (&str, [&str; 2]) = ("ping-pong, cthreads", ["cthreads", "volley"]);
+
+/// How many round trips make one sample: so many that making the two strands counts little.
+const VOLLEYS: u64 = 10_000;
+
 /// Measures every case on the calling strand's core; `tell` hears of each as it is done.
-pub fn run<W: Weaver>(kernel: &'static W, tell: &mut dyn FnMut(&Samples)) {
+///
+/// # Errors
+///
+/// What could not be loaded, or did not do what it should.
+pub fn run<W: Weaver>(kernel: &'static W, tell: &mut dyn FnMut(&Samples)) -> Result<(), String> {
     for case in Case::<W>::all() {
+        kernel.mark(crate::bench::Mark::Phase);
         let ready = case.make(kernel);
         tell(&sample(kernel, case.name, case.batch, &|times| ready(times), false, SAMPLES));
         drop(ready);
         kernel.settle();
     }
+    let (case, spindles) = VOLLEY;
+    spindles.iter().try_for_each(|spindle| kernel.load(spindle))?;
+    kernel.mark(crate::bench::Mark::Phase);
+    let has_missed = AtomicBool::new(false);
+    let play = |times| {
+        // Relaxed: one strand's own.
+        if kernel.raise_hello_with(times) != Some(2 * times) {
+            has_missed.store(true, Ordering::Relaxed);
+        }
+    };
+    let samples = sample(kernel, case, VOLLEYS, &play, false, SAMPLES / 3);
+    spindles.iter().rev().try_for_each(|spindle| kernel.unload(spindle))?;
+    if has_missed.into_inner() {
+        return Err("the spindle `volley` has not played as often as it should".into());
+    }
+    tell(&samples);
+    Ok(())
 }
 
 /// Runs the cases that many cores run at once, `times` times on each, and the wake-up of a core that
