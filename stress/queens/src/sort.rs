@@ -19,8 +19,12 @@ fn value(place: usize) -> u64 {
     value ^ value >> 31
 }
 
-/// One piece, dealt out; or the sorted ranges.
-type Dealt = Vec<Vec<u64>>;
+/// Some of the values, those of each range together.
+struct Piece {
+    values: Vec<u64>,
+    /// Where each range begins, and where the last one ends.
+    ends: Vec<usize>,
+}
 
 fn append<T>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {
     one.extend(other);
@@ -36,14 +40,16 @@ pub fn sort(worker: &Worker, count: usize) -> Result<u64, Error> {
     let bounds = Arc::new(bounds);
 
     let deal = move |_: &Worker, pieces: Range<usize>| {
-        Ok(pieces.map(|piece| deal(piece * count / RANGES..(piece + 1) * count / RANGES, &bounds)).collect())
+        Ok(pieces
+            .map(|piece| Piece::deal(piece * count / RANGES..(piece + 1) * count / RANGES, &bounds))
+            .collect())
     };
-    let pieces: Arc<Vec<Dealt>> = Arc::new(worker.reduce(0..RANGES, 1, &Arc::new(deal), append)?);
+    let pieces: Arc<Vec<Piece>> = Arc::new(worker.reduce(0..RANGES, 1, &Arc::new(deal), append)?);
 
     let gather = move |_: &Worker, ranges: Range<usize>| {
-        Ok(ranges.map(|range| sorted(pieces.iter().map(|piece| &piece[range]))).collect::<Dealt>())
+        Ok(ranges.map(|range| sorted(pieces.iter().map(|piece| piece.range(range)))).collect::<Vec<_>>())
     };
-    let ranges: Dealt = worker.reduce(0..RANGES, 1, &Arc::new(gather), append)?;
+    let ranges: Vec<Vec<u64>> = worker.reduce(0..RANGES, 1, &Arc::new(gather), append)?;
 
     let ranges = Arc::new(ranges);
     let look = move |_: &Worker, part: Range<usize>| Ok(Order::of(ranges[part].iter().flatten()));
@@ -53,17 +59,31 @@ pub fn sort(worker: &Worker, count: usize) -> Result<u64, Error> {
     Ok(if order.sum == wanted { order.good } else { 0 })
 }
 
-/// The values at these places, each in its range.
-fn deal(places: Range<usize>, bounds: &[u64]) -> Dealt {
-    let mut ranges = vec![Vec::with_capacity(2 * places.len() / RANGES); RANGES];
-    for value in places.map(value) {
-        ranges[bounds.partition_point(|bound| *bound <= value)].push(value);
+impl Piece {
+    /// The values at these places.
+    fn deal(places: Range<usize>, bounds: &[u64]) -> Self {
+        let drawn: Vec<u64> = places.map(value).collect();
+        let range_of = |value: &u64| bounds.partition_point(|bound| bound <= value) as u8;
+        let ranges: Vec<u8> = drawn.iter().map(range_of).collect();
+        let mut ends = vec![0; RANGES + 1];
+        ranges.iter().for_each(|range| ends[usize::from(*range) + 1] += 1);
+        (0..RANGES).for_each(|range| ends[range + 1] += ends[range]);
+        let (mut next, mut values) = (ends.clone(), vec![0; drawn.len()]);
+        for (value, range) in drawn.into_iter().zip(ranges) {
+            let place = &mut next[usize::from(range)];
+            values[*place] = value;
+            *place += 1;
+        }
+        Self { values, ends }
     }
-    ranges
+
+    fn range(&self, range: usize) -> &[u64] {
+        &self.values[self.ends[range]..self.ends[range + 1]]
+    }
 }
 
 /// One range of all pieces.
-fn sorted<'a>(parts: impl Iterator<Item = &'a Vec<u64>>) -> Vec<u64> {
+fn sorted<'a>(parts: impl Iterator<Item = &'a [u64]>) -> Vec<u64> {
     let mut range = Vec::new();
     parts.for_each(|part| range.extend(part));
     range.sort_unstable();
