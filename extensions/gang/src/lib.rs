@@ -85,11 +85,18 @@ struct State {
     places: [Place; 64],
     /// Strands of which nobody has said yet to which group they belong.
     strays: Vec<Strand>,
+    /// Virtual processors that idle until they are recalled, since no group could run: bit *n* is core *n*.
+    dormant: u64,
     period: u64,
 }
 
-static STATE: spin::Mutex<State> =
-    spin::Mutex::new(State { table: Table::new(), places: [Place::Away; 64], strays: Vec::new(), period: 0 });
+static STATE: spin::Mutex<State> = spin::Mutex::new(State {
+    table: Table::new(),
+    places: [Place::Away; 64],
+    strays: Vec::new(),
+    dormant: 0,
+    period: 0,
+});
 
 static PACKAGE: spin::Once<Package> = spin::Once::new();
 
@@ -222,10 +229,17 @@ impl ThreadPackage for Gang {
         if period > state.period {
             state.begin(period);
         }
-        let roused = requests.into_iter().fold(0, |cores, request| cores | state.serve(request));
-        let (next, recalled) = state.next(core, now);
+        let mut recalled = requests.into_iter().fold(0, |cores, request| cores | state.serve(request));
+        let (next, others) = state.next(core, now);
+        recalled |= others;
+        if next == Next::Idle {
+            state.dormant |= 1 << core;
+        } else if state.table.has_whole() {
+            // Whatever it was that made a group whole: now all have to look at the clock.
+            recalled |= core::mem::take(&mut state.dormant);
+        }
         drop(state);
-        recall((roused | recalled) & !(1 << core));
+        recall(recalled & !(1 << core));
         next
     }
 
