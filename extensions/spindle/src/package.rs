@@ -88,8 +88,9 @@ use crate::{
     strand::Strand,
 };
 
-/// How long each call of a package's method may take, in nanoseconds.
-pub const UPCALL_BOUND_NS: u64 = 200_000_000;
+/// How long each call of a package's method may take, in nanoseconds: longer than a host is likely to leave a virtual core
+/// without a processor.
+pub const UPCALL_BOUND_NS: u64 = 500_000_000;
 
 crate::events! { "Strand":
     /// `Strand.Resume`: a virtual processor has its core, and nobody to run.
