@@ -37,6 +37,8 @@ pub struct Core<M: Machine> {
     pub(crate) roll: spin::Mutex<Roll<M>>,
     /// The running strand should lose the core as soon as it may.
     pub(crate) is_due: AtomicBool,
+    /// It was called, while it was idle, because there is something for it to steal.
+    has_offer: AtomicBool,
     /// The priority that runs, for those who wonder whether to interrupt. Idle counts as -1, so this
     /// is one more than the priority's number.
     level: AtomicU8,
@@ -87,6 +89,7 @@ impl<M: Machine> Core<M> {
             timers: spin::Mutex::new(Timers::new()),
             roll: spin::Mutex::new(Roll::new()),
             is_due: AtomicBool::new(false),
+            has_offer: AtomicBool::new(false),
             level: AtomicU8::new(0),
             ticking: Ticking(AtomicBool::new(false)),
             switches: Counter::new(),
@@ -176,6 +179,17 @@ impl<M: Machine> Core<M> {
     /// is more urgent, or an equal and no timer would ever end the present slice.
     pub(crate) fn should_hear_of(&self, priority: Priority) -> bool {
         self.runs_less_than(priority) || priority.number() + 1 == self.level() && !self.ticking.is_on()
+    }
+
+    /// There is something for this core to steal; an interrupt follows.
+    pub(crate) fn make_offer(&self) {
+        // Release: pairs with the Acquire below, for whoever looks after the interrupt.
+        self.has_offer.store(true, Ordering::Release);
+    }
+
+    /// Was it told of something to steal since it was asked last?
+    pub(crate) fn take_offer(&self) -> bool {
+        self.has_offer.load(Ordering::Relaxed) && self.has_offer.swap(false, Ordering::Acquire)
     }
 
     /// Makes this core look at its queue again, at its next interrupt if it is another than the caller's.

@@ -63,7 +63,9 @@ fn halt<M: Machine>(core: &'static Core<M>) {
         unsafe { core.local() }.dispatcher.wake();
     }
     scheduler.idle.withdraw(core.id());
-    if has_stolen {
+    // Whoever was called to steal, and has got work of its own meanwhile, leaves it to another.
+    let is_refused = core.take_offer() && !core.queue.lock().is_empty();
+    if has_stolen || is_refused {
         call_another::<M>();
     }
 }
@@ -112,7 +114,7 @@ fn steal<M: Machine>(thief: usize) -> Option<Arc<Strand<M>>> {
 }
 
 /// Wakes an idle core for whom something is left to steal.
-fn call_another<M: Machine>() {
+pub(crate) fn call_another<M: Machine>() {
     let scheduler = M::scheduler();
     let idle = scheduler.idle.all();
     if idle == 0 {

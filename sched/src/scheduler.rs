@@ -262,6 +262,9 @@ impl<M: Machine> Scheduler<M> {
     /// A strand waits for core `core`: should another be idle that it may run on, that one can steal it.
     pub(crate) fn offer(&self, core: usize, affinity: CoreSet) {
         if let Some(thief) = self.idle.claim(affinity.0 & !(1 << core), core) {
+            if let Some(thief) = self.core(thief) {
+                thief.make_offer();
+            }
             M::kick(thief);
         }
     }

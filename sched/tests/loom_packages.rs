@@ -10,6 +10,7 @@ mod hold;
 #[allow(dead_code, reason = "the models use parts of it")]
 #[path = "../src/package/idle.rs"]
 mod idle;
+#[allow(dead_code, reason = "the models use parts of it")]
 #[path = "../src/token.rs"]
 mod token;
 

@@ -18,6 +18,9 @@
 //! the case for which this package is good. It is bad for strands that wait for each other often, one after the other:
 //! each wake-up is a notice to a virtual processor. `cthreads` hands those over directly.
 //!
+//! Where an application is unloaded, its workers are taken from the package without its knowledge, and it may answer with
+//! one that is no more: it is asked again.
+//!
 //! Weak spot: a worker whose virtual processor waits for its core, behind strands of others, is known to be waiting
 //! only when that virtual processor runs again; so nobody takes it over meanwhile. Its *tasks* are taken, though.
 #![no_std]
@@ -29,16 +32,18 @@ mod queues;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use forkjoin_interface::{Leave, Processors, Scheduler};
-use queues::Queues;
+use forkjoin_interface::{Processors, Scheduler};
+use queues::{Found, Queues};
 use spindle::{
     Error, Strand, clock, export,
     package::{Builder, Next, Package, Reason, ThreadPackage, Why},
-    processor, strand,
+    processor,
 };
 
 /// How long a worker runs when others wait for its core, in nanoseconds.
 const SLICE_NS: u64 = 20_000_000;
+/// After what time to look again where somebody was at a queue, in nanoseconds.
+const LOOK_NS: u64 = 100_000;
 
 static QUEUES: Queues = Queues::new();
 /// Virtual processors that found nobody when they asked last: bit *n* is core *n*.
@@ -54,11 +59,12 @@ impl ThreadPackage for ForkJoin {
         IDLE.fetch_or(1 << core, Ordering::SeqCst);
         let now = clock::now().unwrap_or(0);
         match QUEUES.next(core) {
-            Some(worker) => {
+            Found::Ready(worker) => {
                 IDLE.fetch_and(!(1 << core), Ordering::Relaxed);
                 Next::RunUntil(worker, QUEUES.slice(core, worker, now, SLICE_NS))
             }
-            None => Next::Idle,
+            Found::Nobody => Next::Idle,
+            Found::Unknown => Next::IdleUntil(now + LOOK_NS),
         }
     }
 
@@ -97,17 +103,12 @@ fn wake_for(others: usize) {
     }
 }
 
-/// The strand that calls will not come back: it stands nowhere any more.
-fn leave() -> u64 {
-    // One that has no name has never stood anywhere.
-    strand::current().map_or(0, |worker| QUEUES.forget(worker))
-}
-
 /// Registers the package, and exports its interface.
 pub fn start() -> Result<(), Error> {
+    let cores = processor::cores()?;
+    QUEUES.prepare(cores as usize);
     let package = Builder::new("forkjoin").register(ForkJoin)?;
     PACKAGE.call_once(|| package);
     export(move |_: &Scheduler| package)?;
-    export(|_: &Processors| u64::from(processor::cores().unwrap_or(1)))?;
-    export(|_: &Leave| leave())
+    export(move |_: &Processors| u64::from(cores))
 }

@@ -60,6 +60,7 @@
 //! | the package | costs |
 //! | --- | --- |
 //! | answers with a strand that is not its own, has ended, or is blocked | it is ejected |
+//! | answers with one that it was not told the end of: it was asked to end while the package kept it, and let go | it is asked again |
 //! | answers with one that runs elsewhere | the virtual processor waits for that strand to leave; after a second the package is ejected |
 //! | leaves a strand of which it was told, and which it does not [`keep`](Package::keep), waiting for 4 s, though it had cores | it is ejected |
 //! | fails: panics, loops | it is ejected, and its spindle goes |
@@ -87,8 +88,9 @@ use crate::{
     strand::Strand,
 };
 
-/// How long each call of a package's method may take, in nanoseconds.
-pub const UPCALL_BOUND_NS: u64 = 200_000_000;
+/// How long each call of a package's method may take, in nanoseconds: longer than a host is likely to leave a virtual core
+/// without a processor.
+pub const UPCALL_BOUND_NS: u64 = 500_000_000;
 
 crate::events! { "Strand":
     /// `Strand.Resume`: a virtual processor has its core, and nobody to run.

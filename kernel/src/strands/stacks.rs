@@ -44,6 +44,7 @@ pub fn take(bytes: usize) -> Result<Stack, MapError> {
 }
 
 /// How many stacks all cores keep.
+#[cfg_attr(not(feature = "ktest"), expect(dead_code, reason = "for tests"))]
 pub fn kept() -> usize {
     KEPT.iter().map(|kept| Cpu::masked(|| kept.0.lock().len())).sum()
 }

@@ -317,6 +317,23 @@ unsafe impl Machine for Sim {
         world().context().masked.set(0);
     }
 
+    fn mask() -> bool {
+        if !world().is_inside.get() || world().context().masked.get() > 0 {
+            return false;
+        }
+        if world().dice.borrow_mut().one_in(6) {
+            compute();
+        }
+        world().context().masked.set(1);
+        true
+    }
+
+    fn restore(were_in: bool) {
+        if were_in {
+            world().context().masked.set(0);
+        }
+    }
+
     fn is_preemptible() -> bool {
         world().context().held.get() == 0
     }

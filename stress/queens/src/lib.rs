@@ -2,7 +2,7 @@
 //! digits are the job, what stands before them is the number of workers, or nothing for one on each core.
 //!
 //! - 1 to 16: in how many ways so many queens stand on a board of that size and none attacks another;
-//! - 100 and more: so many hundred values are sorted; answers how many came out in order.
+//! - 100 and more: so many thousand values are sorted; answers how many came out in order.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -30,7 +30,7 @@ fn work(workers: usize, job: u64) -> Result<u64, Error> {
     let pool = if workers == 0 { Pool::new()? } else { Pool::with_workers(workers)? };
     let answer = match job {
         1..=16 => pool.run(move |worker| queens(worker, job as u32)),
-        100.. => pool.run(move |worker| sort::sort(worker, job as usize * 100)),
+        100.. => pool.run(move |worker| sort::sort(worker, job as usize * 1_000)),
         _ => Err(Error::BadArgument),
     };
     pool.end()?;

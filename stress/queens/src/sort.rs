@@ -19,8 +19,12 @@ fn value(place: usize) -> u64 {
     value ^ value >> 31
 }
 
-/// One piece, dealt out; or the sorted ranges.
-type Dealt = Vec<Vec<u64>>;
+/// Some of the values, those of each range together.
+struct Piece {
+    values: Vec<u64>,
+    /// Where each range begins, and where the last one ends.
+    ends: Vec<usize>,
+}
 
 fn append<T>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {
     one.extend(other);
@@ -36,42 +40,81 @@ pub fn sort(worker: &Worker, count: usize) -> Result<u64, Error> {
     let bounds = Arc::new(bounds);
 
     let deal = move |_: &Worker, pieces: Range<usize>| {
-        Ok(pieces.map(|piece| deal(piece * count / RANGES..(piece + 1) * count / RANGES, &bounds)).collect())
+        Ok(pieces
+            .map(|piece| Piece::deal(piece * count / RANGES..(piece + 1) * count / RANGES, &bounds))
+            .collect())
     };
-    let pieces: Arc<Vec<Dealt>> = Arc::new(worker.reduce(0..RANGES, 1, &Arc::new(deal), append)?);
+    let pieces: Arc<Vec<Piece>> = Arc::new(worker.reduce(0..RANGES, 1, &Arc::new(deal), append)?);
 
     let gather = move |_: &Worker, ranges: Range<usize>| {
-        Ok(ranges.map(|range| sorted(pieces.iter().map(|piece| &piece[range]))).collect::<Dealt>())
+        Ok(ranges.map(|range| sorted(pieces.iter().map(|piece| piece.range(range)))).collect::<Vec<_>>())
     };
-    let ranges: Dealt = worker.reduce(0..RANGES, 1, &Arc::new(gather), append)?;
-    Ok(in_order(&ranges, count))
+    let ranges: Vec<Vec<u64>> = worker.reduce(0..RANGES, 1, &Arc::new(gather), append)?;
+
+    let ranges = Arc::new(ranges);
+    let look = move |_: &Worker, part: Range<usize>| Ok(Order::of(ranges[part].iter().flatten()));
+    let order = worker.reduce(0..RANGES, 1, &Arc::new(look), Order::then)?;
+    let add = |_: &Worker, places: Range<usize>| Ok(places.map(value).fold(0, u64::wrapping_add));
+    let wanted = worker.reduce(0..count, count / RANGES, &Arc::new(add), u64::wrapping_add)?;
+    Ok(if order.sum == wanted { order.good } else { 0 })
 }
 
-/// The values at these places, each in its range.
-fn deal(places: Range<usize>, bounds: &[u64]) -> Dealt {
-    let mut ranges = vec![Vec::with_capacity(2 * places.len() / RANGES); RANGES];
-    for value in places.map(value) {
-        ranges[bounds.partition_point(|bound| *bound <= value)].push(value);
+impl Piece {
+    /// The values at these places.
+    fn deal(places: Range<usize>, bounds: &[u64]) -> Self {
+        let drawn: Vec<u64> = places.map(value).collect();
+        let range_of = |value: &u64| bounds.partition_point(|bound| bound <= value) as u8;
+        let ranges: Vec<u8> = drawn.iter().map(range_of).collect();
+        let mut ends = vec![0; RANGES + 1];
+        ranges.iter().for_each(|range| ends[usize::from(*range) + 1] += 1);
+        (0..RANGES).for_each(|range| ends[range + 1] += ends[range]);
+        let (mut next, mut values) = (ends.clone(), vec![0; drawn.len()]);
+        for (value, range) in drawn.into_iter().zip(ranges) {
+            let place = &mut next[usize::from(range)];
+            values[*place] = value;
+            *place += 1;
+        }
+        Self { values, ends }
     }
-    ranges
+
+    fn range(&self, range: usize) -> &[u64] {
+        &self.values[self.ends[range]..self.ends[range + 1]]
+    }
 }
 
 /// One range of all pieces.
-fn sorted<'a>(parts: impl Iterator<Item = &'a Vec<u64>>) -> Vec<u64> {
+fn sorted<'a>(parts: impl Iterator<Item = &'a [u64]>) -> Vec<u64> {
     let mut range = Vec::new();
     parts.for_each(|part| range.extend(part));
     range.sort_unstable();
     range
 }
 
-/// How many values are in order, if all are there: their sum says so.
-fn in_order(ranges: &Dealt, count: usize) -> u64 {
-    let (mut last, mut sum, mut good) = (0, 0_u64, 0_u64);
-    for value in ranges.iter().flatten() {
-        good += u64::from(*value >= last);
-        sum = sum.wrapping_add(*value);
-        last = *value;
+/// How values follow each other.
+struct Order {
+    first: u64,
+    last: u64,
+    /// How many are not less than the one before them.
+    good: u64,
+    sum: u64,
+}
+
+impl Order {
+    fn of<'a>(values: impl Iterator<Item = &'a u64>) -> Self {
+        let one = |value: &u64| Self { first: *value, last: *value, good: 1, sum: *value };
+        // Without any: fits before and after everything.
+        let none = Self { first: u64::MAX, last: 0, good: 0, sum: 0 };
+        values.map(one).reduce(Self::then).unwrap_or(none)
     }
-    let wanted = (0..count).map(value).fold(0, u64::wrapping_add);
-    if sum == wanted { good } else { 0 }
+
+    /// These values, and those of `next`.
+    fn then(self, next: Self) -> Self {
+        let is_bad = self.good > 0 && next.good > 0 && next.first < self.last;
+        Self {
+            first: if self.good > 0 { self.first } else { next.first },
+            last: if next.good > 0 { next.last } else { self.last },
+            good: self.good + next.good - u64::from(is_bad),
+            sum: self.sum.wrapping_add(next.sum),
+        }
+    }
 }

@@ -25,9 +25,11 @@ struct Job {
 }
 
 const JOBS: [Job; 2] = [
-    Job { names: ["12 queens alone", "12 queens"], number: 12, answer: 14_200 },
-    Job { names: ["sort alone", "sort"], number: 500, answer: 50_000 },
+    Job { names: ["13 queens alone", "13 queens"], number: 13, answer: 73_712 },
+    Job { names: ["sort alone", "sort"], number: 200, answer: 200_000 },
 ];
+/// So often a job is done by all.
+const RUNS: usize = 5;
 /// What stands before a job's number is the number of workers; nothing, for one on each core.
 const ONE_WORKER: u64 = 1_000;
 /// The package, and the application.
@@ -45,7 +47,8 @@ pub fn run<W: Weaver>(kernel: &'static W, tell: &mut dyn FnMut(&Phase)) -> Resul
         // Memory that is needed for the first time is not what is measured.
         check(job, raise(kernel, job.number))?;
         phase(&mut phases, job, job.names[0], ONE_WORKER + job.number)?;
-        phase(&mut phases, job, job.names[1], job.number)
+        // Who gets which task depends on how fast the cores are just then: so more than once.
+        (0..RUNS).try_for_each(|_| phase(&mut phases, job, job.names[1], job.number))
     });
     SPINDLES.iter().rev().try_for_each(|spindle| kernel.unload(spindle))?;
     done

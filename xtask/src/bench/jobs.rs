@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use std::fmt::Write;
 
 /// The jobs, as crate `stress` names them.
-const JOBS: [&str; 2] = ["12 queens", "sort"];
+const JOBS: [&str; 2] = ["13 queens", "sort"];
 /// Of eight cores, the busiest shall execute at most this share of what a lone worker's core does.
 const WANTED: f64 = 1.0 / 6.0;
 const CORES: u32 = 8;
@@ -41,7 +41,11 @@ pub fn table(all: &[Measurement]) -> (String, usize) {
     let sum = |of: &Measurement| of.samples.iter().sum::<f64>();
     for job in JOBS {
         let find = |case: &str| all.iter().find(|of| of.case == case && of.mode == Mode::Icount);
-        let (Some(lone), Some(shared)) = (find(&alone(job)), find(job)) else { continue };
+        let mut runs: Vec<&Measurement> =
+            all.iter().filter(|of| of.case == job && of.mode == Mode::Icount).collect();
+        // The median run: machines whose cores get unequal shares of the host's spread a job unequally.
+        runs.sort_by(|one, other| most(one).total_cmp(&most(other)));
+        let (Some(lone), Some(shared)) = (find(&alone(job)), runs.get(runs.len() / 2)) else { continue };
         if text.is_empty() {
             let _ = writeln!(
                 text,

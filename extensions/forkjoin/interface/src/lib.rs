@@ -67,6 +67,4 @@ spindle::events! { "ForkJoin":
     pub event Scheduler { pub reserved: u64 } -> Package;
     /// How many workers can run at once.
     pub event Processors { pub reserved: u64 } -> u64;
-    /// The strand that raises it is a worker that is about to end: the package forgets it wherever it is kept.
-    pub event Leave { pub reserved: u64 } -> u64;
 }

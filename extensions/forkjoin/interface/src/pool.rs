@@ -54,13 +54,10 @@ impl Shared {
     pub fn published(&self) {
         // Between the task and the look at who sleeps; a sleeper has one between saying so and looking for tasks.
         fence(Ordering::SeqCst);
-        loop {
-            let takers = self.takers.load(Ordering::Relaxed);
-            if takers == 0 || self.wake(takers.trailing_zeros() as usize) {
-                return;
-            }
-            // Somebody else has woken it, or it is just waking by itself.
-            self.takers.fetch_and(!(takers & takers.wrapping_neg()), Ordering::SeqCst);
+        let mut takers = self.takers.load(Ordering::Relaxed);
+        // One that is just waking by itself looks for tasks once more before it sleeps.
+        while takers != 0 && !self.wake(takers.trailing_zeros() as usize) {
+            takers &= takers - 1;
         }
     }
 }

@@ -7,10 +7,9 @@ use core::{
     sync::atomic::{Ordering, fence},
 };
 
-use spindle::{Error, raise, strand};
+use spindle::{Error, strand};
 
 use crate::{
-    Leave,
     deque::Job,
     pool::Shared,
     task::{Owner, Task},
@@ -62,8 +61,6 @@ impl Worker {
                 }
             }
         }
-        // The package may be gone.
-        _ = raise(&Leave { reserved: 0 });
     }
 
     /// A task: its own newest, else a job from outside, else somebody's oldest.
