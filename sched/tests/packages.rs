@@ -527,3 +527,34 @@ fn stacks_of_packages_come_back() {
         wait_until("the stacks are freed", || stacks() == before);
     });
 }
+
+/// A package that has nobody to run is asked when something has changed, and now and then, and not over and over.
+#[test]
+fn a_package_without_work_is_left_alone() {
+    struct Idler(AtomicUsize);
+    impl Policy for Idler {
+        fn resume(&self, _core: usize) -> Result<Next, Silent> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Next::Idle)
+        }
+        fn checkpoint(&self, _core: usize, _strand: u64, _why: Why) -> Result<(), Silent> {
+            Ok(())
+        }
+        fn block(&self, _core: usize, _strand: u64, _reason: Reason) -> Result<u64, Silent> {
+            Ok(0)
+        }
+        fn unblock(&self, _strand: u64) -> Result<(), Silent> {
+            Ok(())
+        }
+    }
+    run(2, || {
+        let idler = Arc::new(Idler(AtomicUsize::new(0)));
+        let package = register("idler", any(), idler.clone()).unwrap();
+        let ours: Vec<_> = (0..3).map(|_| spawn_in(&package, || 1)).collect();
+        sleep_ns::<HostMachine>(300_000_000);
+        let asked = idler.0.load(Ordering::Relaxed);
+        assert!(asked <= 20, "asked {asked} times");
+        resign(&package);
+        assert_eq!(ours.into_iter().map(|joiner| joiner.join()).sum::<usize>(), 3);
+    });
+}
