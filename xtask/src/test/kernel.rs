@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// The numbers of cores to test with where the user names none, optimised and not.
 const CORES: [(&[u32], bool); 2] = [(&[1, 2, 4, 8], false), (&[1, 8], true)];
 /// The numbers of cores for tests of time, on a machine that counts instructions instead. With several, QEMU
-/// lets one core run at a time, for as long as it likes: what each gets is QEMU's doing and not the scheduler's.
+/// before 8.1 lets one core run until the next timer of any, whatever the others have to do: a core that computes
+/// without ticks keeps the others waiting for seconds. (QEMU's change "ensure fairness with icount" tells of it.)
 const VIRTUAL_CORES: &[u32] = &[1];
 /// What the names of those tests contain: see `kernel/src/ktest.rs`.
 const VIRTUAL: &str = "in_virtual_time";
