@@ -140,14 +140,15 @@ impl<M: Machine> Carrier<'_, M> {
     fn carry(&self, strand: Arc<Strand<M>>, limit: Option<u64>) {
         let limit = limit.into_iter().chain(self.until).min();
         M::masked(|| {
-            // The interrupt that recalls it may have come already, while the package was asked, and found nobody
-            // to take the core from. One that comes later finds it, since they are masked.
+            // What calls it off may have come already, while the package was asked, and found nobody to take the
+            // core from. What comes later finds it, since interrupts are masked. For news it does not even begin;
+            // but one that the package itself has recalled has a moment, or a package that recalls whenever it is
+            // asked would never run anybody, nor seem to starve him.
             let has_news = self.package.grant().is_prompt && self.seat.has_notices();
-            let is_recalled = self.seat.take_recall() || self.package.is_ejected() || has_news;
-            if is_recalled && !carried::is_in_own(&strand) {
+            if (self.package.is_ejected() || has_news) && !carried::is_in_own(&strand) {
                 seat::checkpointed(strand, Some(Why::Recalled));
             } else {
-                switch::carry::<M>(strand, limit, is_recalled);
+                switch::carry::<M>(strand, limit, self.seat.take_recall() || has_news);
             }
         });
     }
