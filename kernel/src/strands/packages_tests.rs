@@ -61,11 +61,12 @@ fn a_spindle_schedules_strands() {
 
 #[ktest]
 fn strands_go_on_without_their_package() {
+    // These are there till the end.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let turns = Arc::new(AtomicUsize::new(0));
     let before = Level::settled();
     domains::load("queues").expect("it is a good spindle");
     let package = package("queues");
-    let is_over = Arc::new(AtomicBool::new(false));
-    let turns = Arc::new(AtomicUsize::new(0));
     let computing = (0..core_count()).map(|_| {
         let (is_over, turns) = (is_over.clone(), turns.clone());
         managed(&package, move || {
