@@ -263,7 +263,7 @@ impl Entry {
     }
 
     /// Asks it to end: its waits are over, now and from now on. Unlike one that is terminated by
-    /// [`sched::terminate`], it begins nevertheless if it has not: its closure is dropped by its own code.
+    /// [`sched::terminate()`], it begins nevertheless if it has not: its closure is dropped by its own code.
     pub fn terminate(&self) {
         self.is_terminated.store(true, Ordering::Release);
         self.wake();

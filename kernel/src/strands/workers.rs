@@ -5,7 +5,7 @@
 //! Each stays on its core and has normal priority: a post never takes the core from its raiser, and what
 //! was posted shares the core evenly with all else of normal priority that is there. An idle core
 //! begins at once, and a sleeping one is kicked; on a busy one a delivery waits for the end of a slice
-//! ([`sched::core::QUANTUM_NS`]) for each strand that waits before it. Work that cannot wait for that is
+//! ([`quantum_ns`](sched::Priority::quantum_ns)) for each strand that waits before it. Work that cannot wait for that is
 //! not posted.
 
 use core::fmt;
