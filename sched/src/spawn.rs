@@ -312,7 +312,8 @@ pub(crate) fn end<M: Machine>(strand: Arc<Strand<M>>) {
     strand.set_state(State::Ended);
     let is_plain = strand.domain.is_none() && strand.attachment.is_none() && strand.handle().is_none();
     let stack = strand.stack.lock().take();
-    let refused = if is_plain { stack.and_then(M::keep_stack) } else { stack };
+    // Kept for others whatever else is left to do, so that stacks are not made faster than they can be unmapped.
+    let refused = stack.and_then(M::keep_stack);
     if is_plain && refused.is_none() {
         close(&strand);
     } else {
