@@ -204,7 +204,8 @@ struct Idlers {
     idle: IdleSeats,
     tokens: [Token; 2],
     called: [(Mutex<bool>, Condvar); 2],
-    /// Each seat's hint, without the order that the lock of the notices brings.
+    /// Each seat's, and the hint beside it.
+    notices: [Mutex<usize>; 2],
     has_notices: [AtomicBool; 2],
     /// The package's own queue, under its lock.
     ready: Mutex<usize>,
@@ -216,6 +217,7 @@ impl Idlers {
             idle: IdleSeats::new(),
             tokens: [Token::new(), Token::new()],
             called: [(); 2].map(|()| (Mutex::new(false), Condvar::new())),
+            notices: [(); 2].map(|()| Mutex::new(0)),
             has_notices: [(); 2].map(|()| AtomicBool::new(false)),
             ready: Mutex::new(0),
         })
@@ -241,36 +243,76 @@ impl Idlers {
         *is_called = false;
     }
 
-    /// As `Carrier::run` of core `core`, until it has found something.
+    /// As `Carrier::run` of core `core`, until it has found somebody to run, who never leaves.
     fn carry(&self, core: usize) {
+        let mut owed = 0;
         loop {
+            owed += self.deliver(core);
             self.idle.announce(core);
-            let found = core::mem::take(&mut *self.ready.lock().unwrap());
+            if self.is_answered() {
+                owed = owed.saturating_sub(1) + usize::from(!self.take_idle(core));
+                return self.wake_some(owed);
+            }
             // Acquire: as in `Seat::has_notices`, of every seat.
-            let has_notices = || self.has_notices.iter().any(|seat| seat.load(Ordering::Acquire));
-            if found == 0 && !has_notices() {
+            if !self.has_notices.iter().any(|seat| seat.load(Ordering::Acquire)) {
                 self.sleep(core);
             }
-            self.idle.withdraw(core);
-            if found > 0 || self.has_notices.iter().any(|seat| seat.swap(false, Ordering::Acquire)) {
-                return;
-            }
+            self.take_idle(core);
+            owed = self.deliver(1 - core);
         }
     }
 
+    /// As `Seat::deliver`: the package, which is told, queues the strands.
+    fn deliver(&self, seat: usize) -> usize {
+        if !self.has_notices[seat].load(Ordering::Acquire) {
+            return 0;
+        }
+        let count = {
+            let mut notices = self.notices[seat].lock().unwrap();
+            self.has_notices[seat].store(false, Ordering::Release);
+            core::mem::take(&mut *notices)
+        };
+        *self.ready.lock().unwrap() += count;
+        count
+    }
+
+    /// Has the package, which is asked, somebody to run?
+    fn is_answered(&self) -> bool {
+        let mut ready = self.ready.lock().unwrap();
+        let is_any = *ready > 0;
+        *ready -= usize::from(is_any);
+        is_any
+    }
+
+    /// As `Package::take_idle`.
+    fn take_idle(&self, core: usize) -> bool {
+        self.idle.withdraw(core) >> core & 1 != 0
+    }
+
     /// As `Package::wake_any`.
-    fn wake_any(&self) {
+    fn wake_any(&self) -> bool {
         while let idle @ 1.. = self.idle.get() {
             let core = idle.trailing_zeros() as usize;
-            if self.idle.withdraw(core) >> core & 1 != 0 {
-                return self.call(core);
+            if self.take_idle(core) {
+                self.call(core);
+                return true;
             }
         }
+        false
+    }
+
+    /// As `Package::wake_some`.
+    fn wake_some(&self, count: usize) {
+        let _ = (0..count).all(|_| self.wake_any());
     }
 
     /// As `Seat::push` and `Package::attend` for that seat.
     fn notify(&self, seat: usize) {
-        self.has_notices[seat].store(true, Ordering::Release);
+        {
+            let mut notices = self.notices[seat].lock().unwrap();
+            *notices += 1;
+            self.has_notices[seat].store(true, Ordering::Release);
+        }
         let idle = self.idle.withdraw(seat);
         if idle >> seat & 1 != 0 {
             self.call(seat);
@@ -307,4 +349,33 @@ fn no_carrier_sleeps_over_the_packages_own_work() {
         idlers.carry(0);
         bringer.join().unwrap();
     });
+}
+
+/// Two carriers, and two strands that keep their cores: the package has `ready` of them, and of the others it hears
+/// by that seat.
+fn both_find_work(ready: usize, seat: usize) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let idlers = Idlers::new();
+        *idlers.ready.lock().unwrap() = ready;
+        let (bringer, other) = (idlers.clone(), idlers.clone());
+        let bringer = thread::spawn(move || (ready..2).for_each(|_| bringer.notify(seat)));
+        let other = thread::spawn(move || other.carry(1));
+        idlers.carry(0);
+        bringer.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+/// The one that was counted on has found other work: the other one hears of what was brought.
+#[test]
+fn no_carrier_sleeps_while_another_has_two() {
+    (0..2).for_each(|seat| both_find_work(1, seat));
+}
+
+/// One tells of two, and takes one of them: the other one is told to ask.
+#[test]
+fn no_carrier_sleeps_over_what_another_has_told() {
+    (0..2).for_each(|seat| both_find_work(0, seat));
 }

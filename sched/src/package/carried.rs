@@ -110,13 +110,15 @@ pub(crate) fn give_up<M: Machine>(reason: Reason) {
     if !package.is_ejected() {
         deepen(managed(this), 1);
         let core = M::masked(M::core_id);
-        if let Some(seat) = package.seat(core) {
-            seat.deliver(package);
-        }
+        let told = package.seat(core).map_or(0, |seat| seat.deliver(package));
         let next = M::raise_block(package, core, this.handle().unwrap_or(0), reason);
         deepen(managed(this), -1);
         match next {
-            Ok(next) => answer = next,
+            Ok(next) => {
+                answer = next;
+                // Without an answer the carrier asks, for one of them.
+                package.wake_some(if answer == 0 { told.saturating_sub(1) } else { told });
+            }
             Err(Silent::NoRoom) => {}
             Err(Silent::Failed) => package.eject_for_silence(core, this.handle().unwrap_or(0)),
         }

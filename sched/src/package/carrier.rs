@@ -29,7 +29,7 @@ const LONGEST_WAIT_NS: u64 = 1_000_000_000;
 pub(super) fn carry<M: Machine>(package: &Arc<Package<M>>, core: usize) {
     let seat = package.seat(core).expect("a carrier has a seat");
     let (this, meter) = (current::<M>(), Meter::new(package.grant().reservation));
-    Carrier { package, seat, this, meter, until: None, watched_ns: 0, lag: None }.run();
+    Carrier { package, seat, this, meter, until: None, watched_ns: 0, lag: None, owed: 0 }.run();
     package.leave_seat(seat);
 }
 
@@ -44,6 +44,8 @@ struct Carrier<'a, M: Machine> {
     watched_ns: u64,
     /// Since when it waits for a strand that is leaving another core, and how long the next pause is.
     lag: Option<(u64, u64)>,
+    /// So many strands wait in the package for somebody to ask, and this carrier is the one who knows.
+    owed: usize,
 }
 
 impl<M: Machine> Carrier<'_, M> {
@@ -61,10 +63,11 @@ impl<M: Machine> Carrier<'_, M> {
                 self.go_on(first, limit);
                 continue;
             }
-            self.seat.deliver(self.package);
+            self.owed += self.seat.deliver(self.package);
             let now = M::now_ns();
             let limit = match self.meter.left(now, self.this.run_ns()) {
                 Left::Nothing { until } => {
+                    self.package.wake_some(core::mem::take(&mut self.owed));
                     block_until::<M>(until);
                     continue;
                 }
@@ -86,25 +89,30 @@ impl<M: Machine> Carrier<'_, M> {
         }
     }
 
-    fn ask(&self) -> Option<Next> {
+    fn ask(&mut self) -> Option<Next> {
         // Said before it is asked: whoever brings the package work after it has answered wakes this one.
         self.package.set_idle(self.seat.core());
         // Whoever recalled it before this has his wish.
         let _ = self.seat.take_recall();
         let next = M::raise_resume(self.package, self.seat.core());
-        if next.is_err() {
-            self.package.eject_for_silence(self.seat.core(), 0);
+        match next {
+            Ok(Next::Run(_) | Next::RunUntil(..)) => {
+                // For one of those of whom it has told it has asked itself.
+                self.owed = self.owed.saturating_sub(1);
+                // Who has taken that back since counts on this one, and it has asked too early.
+                self.owed += usize::from(!self.package.take_idle(self.seat.core()));
+            }
+            Ok(_) => self.owed = 0,
+            Err(_) => self.package.eject_for_silence(self.seat.core(), 0),
         }
         next.ok()
     }
 
     /// The package has nobody to run.
-    fn rest(&self, deadline: Option<u64>) {
+    fn rest(&mut self, deadline: Option<u64>) {
         // Notices that came while the package was asked have called this one, or are seen here. Those of other seats
         // would wait for whoever runs there, though this core has time for them.
-        if self.package.has_notices() {
-            self.package.deliver_elsewhere(self.seat.core());
-        } else if !self.package.is_ejected() {
+        if !self.package.has_notices() && !self.package.is_ejected() {
             let watch =
                 self.package.has_waiting().then(|| M::now_ns() + self.package.grant().patience_ns / 4);
             match [deadline, watch].into_iter().flatten().min() {
@@ -113,10 +121,11 @@ impl<M: Machine> Carrier<'_, M> {
             }
         }
         self.package.take_idle(self.seat.core());
+        self.owed += self.package.deliver_elsewhere(self.seat.core());
     }
 
     fn go(&mut self, handle: u64, until: Option<u64>, limit: Option<u64>) {
-        self.package.take_idle(self.seat.core());
+        self.package.wake_some(core::mem::take(&mut self.owed));
         self.until = until;
         match carried::claim(self.package, handle) {
             Claim::Yours(strand) => {

@@ -3,6 +3,10 @@
 //! A carrier announces itself, then looks for work, then sleeps; whoever brings work puts it where the carrier looks,
 //! then withdraws somebody's announcement. Both are read-modify-writes of one word, of which one is first: if that is
 //! the announcement, the bringer sees it; if not, the carrier sees what was brought before.
+//!
+//! A carrier on which somebody counts may find other work, and then keep its core for as long as that likes. So each
+//! strand of which a package is told has somebody who asks the package after that, or everybody is at work: who tells,
+//! and then does not ask, wakes another; so does who finds, after asking, that his announcement was withdrawn.
 
 use crate::primitive::{AtomicU64, Ordering};
 

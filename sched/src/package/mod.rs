@@ -182,6 +182,15 @@ impl<M: Machine> Package<M> {
         self.wake_any(u64::MAX, M::masked(M::core_id))
     }
 
+    /// Resumes so many of those that sleep for want of work, or all.
+    fn wake_some(&self, count: usize) {
+        for _ in 0..count {
+            if !self.wake() {
+                return;
+            }
+        }
+    }
+
     /// Wakes an idle seat of the set, the preferred one if it is idle.
     fn wake_any(&self, among: u64, preferred: usize) -> bool {
         loop {

@@ -137,9 +137,10 @@ impl<M: Machine> Seat<M> {
         })
     }
 
-    /// Tells the package what there is to be told here. On a strand of the package's, or its carrier, outside
-    /// of locks, interrupts on.
-    pub(super) fn deliver(&self, package: &Package<M>) {
+    /// Tells the package what there is to be told here; says how much. On a strand of the package's, or its
+    /// carrier, outside of locks, interrupts on. Whoever tells sees to it that somebody asks: see `idle`.
+    pub(super) fn deliver(&self, package: &Package<M>) -> usize {
+        let mut count = 0;
         while self.has_notices()
             && !package.is_ejected()
             && let Some(strand) = self.pop()
@@ -158,7 +159,9 @@ impl<M: Machine> Seat<M> {
             if told == Err(Silent::Failed) {
                 package.eject_for_silence(self.core, handle);
             }
+            count += 1;
         }
+        count
     }
 
     /// Closes the seat, for good; what was still to be told of is passed to `each`.
@@ -246,8 +249,8 @@ impl<M: Machine> Package<M> {
     }
 
     /// Tells the package what there is to be told at other seats than that of core `core`: there somebody may run who
-    /// never gives up the core. By a carrier that has nobody to run.
-    pub(super) fn deliver_elsewhere(&self, core: usize) {
-        self.seats().filter(|seat| seat.core != core).for_each(|seat| seat.deliver(self));
+    /// never gives up the core. Says how much. By a carrier that has nobody to run.
+    pub(super) fn deliver_elsewhere(&self, core: usize) -> usize {
+        self.seats().filter(|seat| seat.core != core).map(|seat| seat.deliver(self)).sum()
     }
 }
