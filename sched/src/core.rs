@@ -77,6 +77,8 @@ pub(crate) struct Local<M: Machine> {
     pub(crate) ids: Range<u64>,
     /// Others waited for the core when it was left.
     pub(crate) is_waited_for: bool,
+    /// The running strand should leave because its slice is over, and somebody waits.
+    pub(crate) is_slice_over: bool,
     /// When the timer goes off, if it is set.
     pub(crate) timer: Option<u64>,
 }
@@ -109,6 +111,7 @@ impl<M: Machine> Core<M> {
                 is_bounded: false,
                 ids: 0..0,
                 is_waited_for: false,
+                is_slice_over: false,
                 timer: None,
             }),
         }

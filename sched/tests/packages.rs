@@ -265,6 +265,48 @@ fn whoever_answers_with_a_strand_that_runs_elsewhere_is_ejected() {
     });
 }
 
+/// It calls every strand off as soon as it runs, for ever: the slice is its carrier's all the same, and has an end.
+#[test]
+fn whoever_is_impatient_leaves_others_their_turn() {
+    struct Impatient(Fifo);
+    impl Policy for Impatient {
+        fn resume(&self, core: usize) -> Result<Next, Silent> {
+            self.0.resume(core).map(|next| match next {
+                Next::Run(strand) => Next::RunUntil(strand, 1),
+                other => other,
+            })
+        }
+        fn checkpoint(&self, core: usize, strand: u64, why: Why) -> Result<(), Silent> {
+            self.0.checkpoint(core, strand, why)
+        }
+        fn block(&self, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent> {
+            self.0.block(core, strand, reason)
+        }
+        fn unblock(&self, strand: u64) -> Result<(), Silent> {
+            self.0.unblock(strand)
+        }
+    }
+    run(1, || {
+        let package = register("impatient", any(), Arc::new(Impatient(Fifo::default()))).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let busy: Vec<_> = (0..2)
+            .map(|_| {
+                let is_over = is_over.clone();
+                spawn_in(&package, move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        poll();
+                    }
+                })
+            })
+            .collect();
+        // Were it not so, this strand would not come back.
+        (0..5).for_each(|_| sleep_ns::<HostMachine>(1_000_000));
+        is_over.store(true, Ordering::Relaxed);
+        busy.into_iter().for_each(|strand| strand.join());
+        resign(&package);
+    });
+}
+
 #[test]
 fn whoever_does_not_answer_is_ejected() {
     struct Mute;

@@ -26,9 +26,10 @@
 //!
 //! # How exact
 //!
-//! Members begin and stop apart by the way of one interrupt from core to core, and what the kernel needs to answer it. That
-//! holds where every core has a processor. Under an emulator with fewer processors than cores a recalled core
-//! comes when the host lets it, many milliseconds later, and those who were started wait for it.
+//! Between the first member's start and the last one's lies an interrupt from core to core, and what the kernel needs to
+//! answer it: where every core has a processor, which is where this was not measured. Under an emulator with fewer
+//! processors than cores a recalled core comes when the host lets it, many milliseconds later, and those who were
+//! started wait for it.
 //!
 //! If somebody as urgent takes a core, the package hears of it when that core is back, and not before: till then the
 //! others run without that member.

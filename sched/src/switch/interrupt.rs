@@ -40,6 +40,7 @@ pub fn on_timer<M: Machine>() {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
         local.slice_start = M::ticks();
         if !core.queue.lock().is_empty() {
+            local.is_slice_over = true;
             core.is_due.store(true, Ordering::Relaxed);
         }
     }

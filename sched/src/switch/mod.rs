@@ -155,6 +155,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // A carried strand leaves by itself only through its package: see `hand_over`.
     let is_in_own = local.carrier.is_some() && carried::is_in_own(&local.current);
     let recall = if is_in_own { None } else { local.recall.take().filter(|_| local.carrier.is_some()) };
+    let is_slice_over = core::mem::take(&mut local.is_slice_over);
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
     let mut queue = core.queue.lock();
@@ -162,8 +163,13 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // One that may not run here any more leaves in any case.
     let is_exiled = !ranking.affinity().has(core.id());
     let must_go = !is_going_on || is_idle || is_exiled;
-    let is_worth_it = |highest: Priority| must_go || highest >= ranking.priority();
-    let has_next = recall.is_none() && queue.highest().is_some_and(is_worth_it);
+    let is_worth_it = |highest: Priority| match recall {
+        None => must_go || highest >= ranking.priority(),
+        // Only its strand is called off. The slice is the carrier's: it goes on, and ends when it is over.
+        Some(_) => highest > ranking.priority() || is_slice_over && highest == ranking.priority(),
+    };
+    let has_next = queue.highest().is_some_and(is_worth_it);
+    let goes_back = recall.is_some() && !has_next;
     if !has_next && recall.is_none() && is_going_on && !is_exiled {
         let is_waited_for = queue.highest().is_some_and(|highest| highest >= ranking.priority());
         drop(queue);
@@ -187,7 +193,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     let now = M::ticks();
     let next = if has_next { queue.pop() } else { None };
     let highest = queue.highest();
-    if recall.is_none() {
+    if !goes_back {
         let level = next.as_ref().map(|next| next.priority());
         local.is_waited_for = highest.is_some() && highest >= level;
         core.note_level(level);
@@ -196,10 +202,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     }
     drop(queue);
     let mut carrier = local.carrier.take();
-    let next = match recall {
-        Some(_) => carrier.take(),
-        None => next,
-    };
+    let next = if goes_back { carrier.take() } else { next };
     let next = next.unwrap_or_else(|| local.idle.clone());
     if let Some(carrier) = &carrier {
         carrier.clock.stop(now);
@@ -224,7 +227,9 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         Leaving::Blocking => After::Park(this),
         Leaving::Ending => After::End(this),
     });
-    local.slice_start = now;
+    if !goes_back {
+        local.slice_start = now;
+    }
     // SAFETY: masked; what is loaded was saved by `leave` or prepared by `spawn`, and is used once,
     // since the strand is on no queue any more.
     unsafe { M::switch(save, load) };
