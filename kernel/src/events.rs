@@ -32,6 +32,9 @@ pub static HEARD: Event<Heard, u64, Cpu> = Event::new(<Heard as spindle::Event>:
 /// Every event of the kernel, by its number less one: no number is zero. Those of spindles have larger ones.
 static EVENTS: [&dyn OwnEvent; 7] =
     [&HELLO, &GUARDED, &HEARD, &strands::RESUME, &strands::CHECKPOINT, &strands::BLOCK, &strands::UNBLOCK];
+/// So many of them, the first, spindles may raise. What the others tell thread packages is the scheduler's word, and a
+/// package believes it.
+const RAISED_BY_ALL: usize = 3;
 
 /// How often `Demo.Heard` told of each core; a line for each.
 static HEARD_OF: [Count; MOST_CORES] = [const { Count(AtomicU64::new(0)) }; MOST_CORES];
@@ -153,6 +156,12 @@ pub fn by_number(number: usize) -> Option<EventRef> {
 #[inline]
 pub fn own_by_number(number: usize) -> Option<&'static dyn OwnEvent> {
     EVENTS.get(number.wrapping_sub(1)).copied()
+}
+
+/// As [`own_by_number`], for a spindle that raises it: only those that spindles may raise.
+#[inline]
+pub fn raised_by_number(number: usize) -> Option<&'static dyn OwnEvent> {
+    EVENTS[..RAISED_BY_ALL].get(number.wrapping_sub(1)).copied()
 }
 
 /// An event of the kernel's own, which any code of it may raise.

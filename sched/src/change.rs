@@ -25,6 +25,7 @@ use crate::{
     hail,
     machine::Machine,
     strand::{CoreSet, Priority, State, Strand},
+    sync::StrandsOf,
 };
 
 /// Why a strand was not sent elsewhere.
@@ -44,9 +45,11 @@ impl core::error::Error for AffinityError {}
 
 /// Makes `strand` as urgent as that, by itself; what was lent to it stays lent. From anywhere. When this
 /// returns, one that is queued stands behind its new equals, and the core of one that runs has been asked
-/// to look whether something else should run now.
+/// to look whether something else should run now; and what one that waits lends to the owner of what it waits for
+/// has changed with it.
 pub fn set_priority<M: Machine>(strand: &Arc<Strand<M>>, priority: Priority) {
     change(strand, || strand.attributes.set_base(priority));
+    waiting::walk::<StrandsOf<M>>(strand);
 }
 
 /// Makes `strand` at least as urgent as `priority` until that is [taken back](take_back), for somebody who

@@ -134,9 +134,6 @@ impl Builder {
         stack: M::Stack,
         entry: impl FnOnce() + Send + 'static,
     ) -> Result<Handle<M>, SpawnError> {
-        if M::scheduler().present().first_of(self.affinity).is_none() {
-            return Err(SpawnError::NoSuchCore);
-        }
         self.make(stack, None, entry)
     }
 
@@ -162,6 +159,10 @@ impl Builder {
         entry: impl FnOnce() + Send + 'static,
     ) -> Result<Handle<M>, SpawnError> {
         let scheduler = M::scheduler();
+        // Of a package's, too: it is the global scheduler's, should the package end.
+        if scheduler.present().first_of(self.affinity).is_none() {
+            return Err(SpawnError::NoSuchCore);
+        }
         let is_named = self.is_named;
         let mut stack = stack;
         let stack_pointer = M::prepare(&mut stack, main::<M>);

@@ -30,7 +30,7 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
   run                   build what is missing, boot Whorl under QEMU, open its console
   test [FILTER]         run every test of the project
-  bench SUITE           measure what things cost: dispatch
+  bench SUITE           measure what things cost: dispatch, strands
   spindle new NAME      write a new spindle to begin with
   spindle build PATH    build a spindle to one object file
   build                 build the kernel, every spindle and the boot archive

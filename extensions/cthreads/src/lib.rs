@@ -157,6 +157,11 @@ fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
         if *owner == me && (is_alone || !*is_called) {
             return answer::DONE;
         }
+        if !is_alone && package.current() == Err(Error::Context) {
+            // It was let go to end, and has no core to hand to anybody.
+            drop(state);
+            return forget(package, me, mutex);
+        }
         let next = state.pop();
         if next == Some(me) {
             // Nobody else wants it any more.
@@ -171,20 +176,25 @@ fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
                 is_alone = true;
                 // A strand that shall end does not sleep, and is told so below.
                 if strand::sleep(LOOK_NS).is_err() {
-                    return forget(me, mutex);
+                    return forget(package, me, mutex);
                 }
             }
-            Err(_) => return forget(me, mutex),
+            // That one was let go meanwhile: somebody else, then.
+            Err(Error::BadArgument) => {}
+            Err(_) => return forget(package, me, mutex),
         }
     }
 }
 
 /// The strand does not wait for the mutex any more, since it must not; if it has got it, the next one gets it.
-fn forget(me: Strand, mutex: u64) -> u64 {
+fn forget(package: Package, me: Strand, mutex: u64) -> u64 {
     let mut state = STATE.lock();
     if give(&mut state, mutex, me).is_err() {
         state.table.forget(me);
     }
+    let has_idle = state.idle != 0 && !state.ready.is_empty();
+    drop(state);
+    tell(package, has_idle);
     if strand::is_terminated() == Ok(true) { answer::TERMINATED } else { answer::NO_THREAD }
 }
 
@@ -199,7 +209,8 @@ fn lock(package: Package, mutex: u64) -> u64 {
 }
 
 fn unlock(package: Package, mutex: u64) -> u64 {
-    let Ok(me) = package.current() else { return answer::NO_THREAD };
+    // One that was let go to end gives back what it has.
+    let Ok(me) = package.current().or_else(|_| strand::current()) else { return answer::NO_THREAD };
     let mut state = STATE.lock();
     let given = give(&mut state, mutex, me);
     let has_idle = state.idle != 0 && !state.ready.is_empty();

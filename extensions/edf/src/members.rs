@@ -149,8 +149,11 @@ impl Members {
         (member.ticket == ticket && member.strand == strand).then_some(member)
     }
 
-    /// A strand comes to do its task's jobs; false if another does.
+    /// A strand comes to do its task's jobs; false if another does, or if it does another's.
     pub fn join(&mut self, member: Member) -> bool {
+        if self.of(member.strand).is_some() {
+            return false;
+        }
         let place = tickets::place(member.ticket);
         if self.places[place].is_some_and(|other| other.ticket == member.ticket) {
             return false;

@@ -59,10 +59,15 @@ macro_rules! events {
         // SAFETY: all six are made from the one declaration.
         unsafe impl $crate::Event for $name {
             type Result = $result;
-            const NAME: &'static str = concat!($interface, ".", stringify!($name));
-            const SIGNATURE: &'static str = $crate::one_line!(stringify!(event { $($field: $type),* } -> $result));
+            const NAME: &'static str =
+                $crate::core_::concat!($interface, ".", $crate::core_::stringify!($name));
+            const SIGNATURE: &'static str = $crate::one_line!($crate::core_::stringify!(event { $($field: $type),* } -> $result));
             const FIELDS: &'static [(&'static str, usize, usize)] =
-                &[$((stringify!($field), core::mem::offset_of!($name, $field), size_of::<$type>())),*];
+                &[$((
+                    $crate::core_::stringify!($field),
+                    $crate::core_::mem::offset_of!($name, $field),
+                    $crate::core_::mem::size_of::<$type>(),
+                )),*];
 
             fn import() -> &'static $crate::interface::Import {
                 use $crate::interface::{Import, Kind};

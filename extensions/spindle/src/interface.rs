@@ -133,7 +133,7 @@ macro_rules! one_line {
     ($text:expr) => {{
         const TEXT: &str = $text;
         const LINE: [u8; $crate::interface::line_length(TEXT)] = $crate::interface::line(TEXT);
-        match core::str::from_utf8(&LINE) {
+        match $crate::core_::str::from_utf8(&LINE) {
             Ok(line) => line,
             Err(_) => panic!("no byte but blanks was changed"),
         }
@@ -202,12 +202,16 @@ macro_rules! interface {
 
         impl $crate::interface::Procedure for $name {
             type Implementation = extern "C" fn($($type,)* $(*mut $result)?) -> $crate::Status;
-            const NAME: &'static str = concat!($interface, ".", stringify!($name));
+            const NAME: &'static str =
+                $crate::core_::concat!($interface, ".", $crate::core_::stringify!($name));
             const SIGNATURE: &'static str =
-                $crate::one_line!(stringify!(fn($($argument: $type),*) $(-> $result)?));
+                $crate::one_line!($crate::core_::stringify!(fn($($argument: $type),*) $(-> $result)?));
             const HASH: u64 = $crate::interface::signature_hash(
                 Self::SIGNATURE,
-                &[$((size_of::<$type>(), align_of::<$type>()),)* $((size_of::<$result>(), align_of::<$result>()),)?],
+                &[
+                    $(($crate::core_::mem::size_of::<$type>(), $crate::core_::mem::align_of::<$type>()),)*
+                    $(($crate::core_::mem::size_of::<$result>(), $crate::core_::mem::align_of::<$result>()),)?
+                ],
             );
         }
 

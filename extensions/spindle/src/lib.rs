@@ -48,6 +48,10 @@
 #![no_std]
 
 mod closure;
+/// For macros: what their users call `core` may be something else.
+#[doc(hidden)]
+pub use core as core_;
+
 pub mod console;
 mod error;
 pub mod event;

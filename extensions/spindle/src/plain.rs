@@ -53,10 +53,10 @@ macro_rules! plain {
         // SAFETY: `repr(C)`, and each field is plain, or it would have no shape.
         unsafe impl $crate::plain::Plain for $name {
             const SHAPE: u64 = $crate::interface::signature_hash(
-                stringify!({ $($field),* }),
+                $crate::core_::stringify!({ $($field),* }),
                 &[
-                    (size_of::<Self>(), align_of::<Self>()),
-                    $((core::mem::offset_of!(Self, $field), <$type as $crate::plain::Plain>::SHAPE as usize),)*
+                    ($crate::core_::mem::size_of::<Self>(), $crate::core_::mem::align_of::<Self>()),
+                    $(($crate::core_::mem::offset_of!(Self, $field), <$type as $crate::plain::Plain>::SHAPE as usize),)*
                 ],
             );
         })*
@@ -167,6 +167,40 @@ mod tests {
         assert_eq!(real::Door::SIGNATURE, forged::Door::SIGNATURE);
         assert_eq!(size_of::<real::Door>(), size_of::<forged::Door>());
         assert_ne!(real::Door::HASH, forged::Door::HASH);
+    }
+
+    /// What a caller's own names say does not count: neither procedures, nor macros, nor a module `core`.
+    #[test]
+    fn shapes_are_not_made_of_borrowed_names() {
+        mod real {
+            crate::plain! { pub struct Pair { pub a: u32, pub b: u32 } }
+        }
+        mod forged {
+            #[allow(dead_code, reason = "nobody falls for it")]
+            pub const fn size_of<T>() -> usize {
+                99
+            }
+            #[allow(dead_code, reason = "as above")]
+            pub const fn align_of<T>() -> usize {
+                99
+            }
+            #[allow(unused_macros, reason = "as above")]
+            macro_rules! stringify {
+                ($($any:tt)*) => {
+                    "forged"
+                };
+            }
+            #[allow(dead_code, reason = "as above")]
+            mod core {
+                pub mod mem {
+                    pub const fn size_of<T>() -> usize {
+                        99
+                    }
+                }
+            }
+            crate::plain! { pub struct Pair { pub a: u32, pub b: u32 } }
+        }
+        assert_eq!(<real::Pair as Plain>::SHAPE, <forged::Pair as Plain>::SHAPE);
     }
 
     #[test]

@@ -99,6 +99,9 @@ fn slept(outcome: Result<(), Error>) {
 unsafe impl Strands for Here {
     type Strand = Strand;
 
+    /// At their landing, when the spindle has failed.
+    const CAN_BE_CUT: bool = true;
+
     /// Nothing to shield from: whoever interrupts runs none of this spindle's code on this strand.
     #[inline(always)]
     fn shielded<T>(body: impl FnOnce() -> T) -> T {
@@ -137,9 +140,13 @@ unsafe impl Strands for Here {
     }
 
     fn resume(strand: Strand) {
-        // It has told its name in this spindle's code, so it may be called by it; if it has ended, nobody is
-        // left who waits.
-        _ = strand::unblock(strand);
+        match strand::unblock(strand) {
+            // It has told its name in this spindle's code, so it may be called by it; if it has ended, nobody is
+            // left who waits.
+            Ok(()) | Err(Error::BadArgument) => {}
+            // Better loud than a strand that waits for ever.
+            Err(error) => panic!("a strand could not be woken: {error}"),
+        }
     }
 
     fn now_ns() -> u64 {

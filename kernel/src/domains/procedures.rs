@@ -33,6 +33,9 @@ use crate::{cores::words, println, strands::Cpu};
 /// it would overflow in the caller's place, and that ends the machine.
 const LEAST_STACK: usize = 8 * 1024;
 
+/// For how long one whose waits are over lets others run, where it would give way, in nanoseconds.
+const NAP_NS: u64 = 50_000;
+
 /// What comes first in every procedure: is there enough stack for the core to do what the caller asks?
 /// A caller whose domain has failed meanwhile, on another core, goes no further.
 fn enter() -> Result<(), Error> {
@@ -122,7 +125,12 @@ pub extern "C" fn yield_now() -> Status {
     if !may_block() {
         return Err(Error::Context).into();
     }
-    sched::yield_now::<Cpu>();
+    if strands::is_over(&sched::current::<Cpu>()) {
+        // It asks again and again, since it sleeps no more: the less urgent, for one of whom it may wait, have to run.
+        sched::sleep_ns::<Cpu>(NAP_NS);
+    } else {
+        sched::yield_now::<Cpu>();
+    }
     failure::cut_the_dead();
     Status::OK
 }

@@ -315,10 +315,10 @@ impl Entry {
             places.free.push(place);
             places.entries[place].take()
         });
-        let (stage, joiner) =
-            self.with(|life| (mem::replace(&mut life.stage, Stage::Ended), life.joiner.take()));
         // Before anybody learns of it, who may want to make another.
         self.ledger.count.fetch_sub(1, Ordering::SeqCst);
+        let (stage, joiner) =
+            self.with(|life| (mem::replace(&mut life.stage, Stage::Ended), life.joiner.take()));
         if let Some(joiner) = joiner {
             sched::unblock(&joiner);
         }

@@ -40,7 +40,14 @@ pub fn take(bytes: usize) -> Result<Stack, MapError> {
         let place = kept.iter().rposition(|stack| stack.size() == size)?;
         Some(kept.remove(place))
     });
-    kept.map_or_else(|| Stack::new(bytes), Ok)
+    // What other cores keep, or of other sizes, is memory, too.
+    let fresh = || {
+        Stack::new(bytes).or_else(|_| {
+            drain();
+            Stack::new(bytes)
+        })
+    };
+    kept.map_or_else(fresh, Ok)
 }
 
 /// How many stacks all cores keep.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     machine::Machine,
-    strand::Strand,
+    strand::{State, Strand},
     switch,
     wait::{block, block_until, current},
 };
@@ -29,6 +29,8 @@ const LONGEST_WAIT_NS: u64 = 1_000_000_000;
 pub(super) fn carry<M: Machine>(package: &Arc<Package<M>>, core: usize) {
     let seat = package.seat(core).expect("a carrier has a seat");
     let (this, meter) = (current::<M>(), Meter::new(package.grant().reservation));
+    // By itself: before it can sleep it can be called.
+    seat.set_carrier(this.clone());
     Carrier { package, seat, this, meter, until: None, watched_ns: 0, lag: None, owed: 0 }.run();
     package.leave_seat(seat);
 }
@@ -133,7 +135,7 @@ impl<M: Machine> Carrier<'_, M> {
                 self.carry(strand, limit);
             }
             // Asked again.
-            Claim::Gone => {}
+            Claim::Gone => self.lag = None,
             Claim::NotYet => self.lag(handle),
             Claim::Never(why) => self.package.eject(why, self.seat.core(), handle),
         }
@@ -166,6 +168,10 @@ impl<M: Machine> Carrier<'_, M> {
     fn lag(&mut self, handle: u64) {
         let now = M::now_ns();
         let (since, pause) = self.lag.unwrap_or((now, FIRST_PAUSE_NS));
+        // One that waits there for its core, with all that it was about to do, is nobody's fault.
+        let runs =
+            M::scheduler().directory().get(handle).is_some_and(|strand| strand.state() == State::Running);
+        let since = if runs { since } else { now };
         if now - since > LONGEST_WAIT_NS {
             self.package.eject(ExitReason::RunsElsewhere, self.seat.core(), handle);
             return;

@@ -125,7 +125,7 @@ impl<M: Machine> Package<M> {
         M::scheduler().directory().for_each(|strand| self.free_if_kept(strand));
     }
 
-    fn free_if_kept(&self, strand: &Arc<Strand<M>>) {
+    pub(super) fn free_if_kept(&self, strand: &Arc<Strand<M>>) {
         let is_ours = |managed: &&crate::strand::Managed<M>| core::ptr::eq(&*managed.package, self);
         if let Some(managed) = strand.managed.as_ref().filter(is_ours)
             && managed.hold.free().is_ok()

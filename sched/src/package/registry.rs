@@ -184,7 +184,8 @@ impl<M: Machine> Package<M> {
             let begin = move || carrier::carry::<M>(&package, core);
             let spawned = make_stack().and_then(|stack| builder.spawn::<M>(stack, begin).ok());
             match spawned {
-                Some(handle) => seat.set_carrier(handle.strand().clone()),
+                // It enters itself.
+                Some(_) => {}
                 None => {
                     self.eject(ExitReason::OutOfMemory, core, 0);
                     self.leave_seat(seat);

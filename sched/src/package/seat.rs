@@ -149,9 +149,14 @@ impl<M: Machine> Seat<M> {
             let notice = managed.notice.load(Ordering::Relaxed);
             managed.told_ns.store(M::now_ns(), Ordering::Relaxed);
             package.waiting.fetch_add(1, Ordering::Relaxed);
+            let handle = strand.handle().unwrap_or(0);
             // Before the package hears of it: it may answer with this strand on another core at once.
             managed.hold.set(Held::Told);
-            let handle = strand.handle().unwrap_or(0);
+            if package.is_ejected() {
+                // All carriers may have looked, and found it in nobody's keeping, while this one was off its core.
+                package.free_if_kept(&strand);
+                break;
+            }
             let told = match notice {
                 UNBLOCKED => M::raise_unblock(package, handle),
                 why => M::raise_checkpoint(package, self.core, handle, Why::of(why)),

@@ -92,7 +92,11 @@ fn finish_in_full<M: Machine>() {
             // SAFETY: it does not run, and nobody else has it yet.
             let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
             let is_low = is_inside && local.dispatcher.is_pool_low();
-            seat::checkpointed(strand, why);
+            match why {
+                // As one that is called when it has parked: whoever is idle hears of it.
+                None => seat::awaken(strand),
+                Some(_) => seat::checkpointed(strand, why),
+            }
             if let Some(carrier) = carrier {
                 carrier.set_state(State::Runnable);
                 core.queue.lock().push(carrier);

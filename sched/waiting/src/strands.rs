@@ -18,6 +18,10 @@ pub unsafe trait Strands: Sized + 'static {
     /// himself, and nothing is lent.
     const NAMES_OWNERS: bool = true;
 
+    /// Can the frames of a strand go without being unwound, while others run that could wake it? Then what others reach
+    /// lies on the heap, which outlives them all.
+    const CAN_BE_CUT: bool = false;
+
     /// Runs `body`, in which an inner lock is taken and given back, so that nothing that may want the
     /// same lock comes in between on this core: in a kernel, interrupts masked. It may nest.
     fn shielded<T>(body: impl FnOnce() -> T) -> T;

@@ -1,5 +1,6 @@
 //! The one way to wait: look, or else stand in line, block, and leave the line before the frame ends.
 
+use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use crate::{
@@ -67,20 +68,23 @@ where
     }
 
     /// Asks `enter`, under the lock: `None` says that there is no need to wait; else what it says is what
-    /// the strand brings. No allocation, and one round through the lock unless the wait is cut short.
+    /// the strand brings. No allocation, unless strands can be cut, and one round through the lock unless the wait is cut short.
     #[inline]
     #[track_caller]
     pub(crate) fn wait(self, limit: Limit, enter: impl FnOnce(&mut State) -> Option<P>) -> Outcome<P> {
         S::might_block();
-        let node = Node::new();
+        let frame = Node::new();
+        let mut heap: Option<Box<Node<S, P>>> = None;
         let select = &self.select;
         let is_in_line = self.lock.with(|state| {
             let payload = enter(state);
             let is_in_line = payload.is_some();
             if let Some(payload) = payload {
+                let node: &Node<S, P> =
+                    if S::CAN_BE_CUT { heap.insert(Box::new(Node::new())) } else { &frame };
                 // SAFETY: the node is new, and `Enrolment` sees to it that it is not moved or let go of
-                // while it is linked.
-                unsafe { select(state).push(&node, S::current(), payload) };
+                // while it is linked. Where that can be cut out with its frame, the node is not in a frame, and stays.
+                unsafe { select(state).push(node, S::current(), payload) };
             }
             is_in_line
         });
@@ -88,7 +92,7 @@ where
             return Outcome::Passed;
         }
         let mut enrolment = Enrolment {
-            node: &node,
+            node: heap.as_deref().unwrap_or(&frame),
             lock: self.lock,
             select: &self.select,
             leave: self.leave,
@@ -97,6 +101,7 @@ where
         (self.enrolled)();
         let why = enrolment.block(limit);
         drop(enrolment);
+        let node = heap.map_or(frame, |node| *node);
         let payload = node.into_payload().expect("it was in line");
         match why {
             None => Outcome::Granted(payload),

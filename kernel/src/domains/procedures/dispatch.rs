@@ -84,9 +84,12 @@ pub extern "C" fn export(
         // SAFETY: the kit made the handler, the sizes and the hash for one and the same type.
         let entered = unsafe { exported::export(&declaration, handler, &domain.state) };
         if entered == Err(Error::Exists) {
-            let owner = events::by_name(declaration.name).and_then(|event| event.owner());
-            let owner = owner.and_then(crate::domains::name_of).unwrap_or_else(|| "the kernel".into());
-            log::warn!("{} cannot export {}: {owner} does already", domain.name, declaration.name);
+            // By whom is not said: the names of domains are behind a lock for which one may have to wait.
+            log::warn!(
+                "{} cannot export {}: somebody does already: see `events`",
+                domain.name,
+                declaration.name
+            );
         }
         entered
     })
@@ -197,11 +200,13 @@ pub extern "C" fn remove_drained(event: usize, binding: u64) -> Status {
             return Err(Error::Context);
         }
         let event = events::by_number(event).ok_or(Error::Unbound)?;
-        let removed = event.remove_drained(BindingId::from_number(binding), domain);
-        // It has waited, and may have failed elsewhere meanwhile.
+        let removed = event.remove_drained(BindingId::from_number(binding), domain).map_err(|error| {
+            with_running(|domain| refused(domain, &*event, error)).unwrap_or(Error::Context)
+        });
+        // It has waited, and may have failed elsewhere meanwhile. Who is cut drops nothing.
+        drop(event);
         failure::cut_the_dead();
         removed
-            .map_err(|error| with_running(|domain| refused(domain, &*event, error)).unwrap_or(Error::Context))
     });
     removed.into()
 }
@@ -259,7 +264,7 @@ fn raise_with_care(event: usize, args: usize, result: usize) -> Status {
 #[inline(always)]
 fn raise_for(event: usize, args: usize, result: usize) -> Status {
     let (args, result) = (ptr::with_exposed_provenance(args), ptr::with_exposed_provenance_mut(result));
-    let raised = match events::own_by_number(event) {
+    let raised = match events::raised_by_number(event) {
         // SAFETY: the kit passes the event's own types, as for `install`.
         Some(event) => unsafe { event.raise(args, result) }.map_err(Some),
         // SAFETY: as above.
@@ -271,7 +276,7 @@ fn raise_for(event: usize, args: usize, result: usize) -> Status {
 pub extern "C" fn post(event: usize, args: usize) -> Status {
     super::run(|_| {
         may_do_more_than_look()?;
-        let Some(event) = events::own_by_number(event) else {
+        let Some(event) = events::raised_by_number(event) else {
             // A spindle's event takes none.
             return Err(if exported::by_number(event).is_some() { Error::NoQueue } else { Error::Unbound });
         };

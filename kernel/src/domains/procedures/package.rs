@@ -85,21 +85,26 @@ fn own(domain: &Domain, number: u32) -> Result<Arc<Package>, Error> {
 }
 
 pub extern "C" fn wake(package: u32, result: *mut bool) -> Status {
-    answer(result, |domain| Ok(own(domain, package)?.wake()))
+    answer(result, |domain| {
+        may_do_more_than_look()?;
+        Ok(own(domain, package)?.wake())
+    })
 }
 
 pub extern "C" fn recall(package: u32, core: u32) -> Status {
-    super::run(
-        |domain| {
-            if own(domain, package)?.recall(core as usize) { Ok(()) } else { Err(Error::BadArgument) }
-        },
-    )
+    super::run(|domain| {
+        may_do_more_than_look()?;
+        if own(domain, package)?.recall(core as usize) { Ok(()) } else { Err(Error::BadArgument) }
+    })
     .into()
 }
 
 pub extern "C" fn keep(package: u32, strand: u64) -> Status {
-    super::run(|domain| if own(domain, package)?.keep(strand) { Ok(()) } else { Err(Error::BadArgument) })
-        .into()
+    super::run(|domain| {
+        may_do_more_than_look()?;
+        if own(domain, package)?.keep(strand) { Ok(()) } else { Err(Error::BadArgument) }
+    })
+    .into()
 }
 
 pub extern "C" fn resign(package: u32) -> Status {

@@ -121,7 +121,7 @@ pub extern "C" fn terminate(name: u64) -> Status {
 pub extern "C" fn is_terminated(result: *mut bool) -> Status {
     answer(result, |_| {
         let this = sched::current::<Cpu>();
-        Ok(this.is_terminated() || Entry::of(&this).is_some_and(Entry::is_over))
+        Ok(is_over(&this))
     })
 }
 
@@ -146,9 +146,12 @@ fn may_wait(domain: &Domain, this: &Strand) -> Result<(), Error> {
     if !domain.is_open() {
         return Err(Error::Closed);
     }
-    // In the code of others it is the strand that must go: it was asked to, or its own domain must.
-    let is_over = this.is_terminated() || Entry::of(this).is_some_and(Entry::is_over);
-    if is_over { Err(Error::Terminated) } else { Ok(()) }
+    if is_over(this) { Err(Error::Terminated) } else { Ok(()) }
+}
+
+/// Are its waits over? In the code of others it is the strand that must go: it was asked to, or its own domain must.
+pub fn is_over(this: &Strand) -> bool {
+    this.is_terminated() || Entry::of(this).is_some_and(Entry::is_over)
 }
 
 fn wait_in(domain: &Domain, this: &Strand, deadline_ns: Option<u64>) -> Result<(), Error> {

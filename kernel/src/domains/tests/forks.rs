@@ -115,9 +115,10 @@ fn what_is_left_behind_ends() {
             assert_eq!(hello(0), Ok(0), "none has ended");
         }
         let begun = Cpu::now_ns();
-        drop(domain);
         assert_eq!(unload("leaves"), Ok(()));
         let took = Cpu::now_ns() - begun;
+        assert!(!domain.has_failed.load(core::sync::atomic::Ordering::Relaxed), "they ended by themselves");
+        drop(domain);
         log::info!("20 strands were ended in {} us", took / 1_000);
         assert!(are_unlisted());
     }

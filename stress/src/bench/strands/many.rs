@@ -50,7 +50,10 @@ impl fmt::Display for Outcome {
 /// Why there were not so many.
 pub fn run<W: Weaver>(kernel: &'static W, count: u32) -> Result<Outcome, String> {
     let before = kernel.bytes_in_use();
-    let mut strands: Vec<Handle<W::Machine>> = Vec::with_capacity(count as usize);
+    let mut strands: Vec<Handle<W::Machine>> = Vec::new();
+    strands
+        .try_reserve_exact(count as usize)
+        .map_err(|_| String::from("no memory for so many: ask for fewer"))?;
     let ended = Arc::new(AtomicU32::new(0));
     let begun = kernel.ticks();
     let mut outcome = Ok(());
