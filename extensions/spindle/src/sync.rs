@@ -1,7 +1,7 @@
 //! To wait for each other in good order: [`Mutex`], [`Condition`], [`Semaphore`], [`Channel`], [`Barrier`].
 //!
 //! They are the kernel's own, over this spindle's strands. Whoever must wait sleeps, first come, first served;
-//! what is granted is handed over, and nothing is allocated for it.
+//! what is granted is handed over. A place in line is all that is allocated.
 //!
 //! ```no_run
 //! use spindle::{Error, println, strand, sync::{Channel, Mutex}};
@@ -32,14 +32,15 @@
 //!
 //! Once a strand was asked to end, or its spindle is unloaded, the waits that are `interruptible` or have a
 //! deadline end with [`WaitError::Terminated`]. The plain ones (`lock`, `wait`, `send`, `receive`) wait on for what
-//! they wait for, and since the kernel puts no such strand to sleep any more they ask again and again, letting
+//! they wait for, and since the kernel puts no such strand to sleep any more they ask again and again, with pauses in which
 //! others run: good enough to tidy up, no way to live. A spindle that can be unloaded takes the interruptible ones
 //! wherever it may wait for long.
 //!
 //! # Where they may be used
 //!
 //! On any strand that runs this spindle's code, in handlers too. A wait where the strand must not wait, in a
-//! guard or a handler with a time bound, is a failure of the spindle, like a panic: take the `try_` forms there.
+//! guard or a handler with a time bound, is a failure of the spindle, like a panic. In such a handler take the `try_`
+//! forms; in a guard none of them may be used.
 //! A lock belongs to the strand that took it, not to the spindle: who keeps a lock while raising an event
 //! or calling another spindle makes others wait for code that is not theirs. Priorities are not lent.
 

@@ -9,6 +9,7 @@ mod forkjoin;
 mod forks;
 mod gang;
 mod packages;
+mod sync;
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use spindle::{
     Error, Strand,
-    package::{Next, Package, Reason, ThreadPackage, Why},
-    strand,
+    package::{Next, Package, Reason, Resume, ThreadPackage, Unblock, Why},
+    raise, strand,
 };
 use tenants_interface::Queue;
 
@@ -76,6 +76,9 @@ pub fn start() -> Result<(), Error> {
     let answer = |package, number| match number {
         0 => u64::from(RIGHT.load(Relaxed) > 0 && WRONG.load(Relaxed) == 0),
         _ => {
+            // The scheduler's word is the scheduler's.
+            expect(raise(&Resume { package: 1, core: 0 }).is_err_and(|error| error == Error::Unbound));
+            expect(raise(&Unblock { package: 1, reserved: 0, strand: Strand::NONE }) == Err(Error::Unbound));
             // Of no use where the strand is none of its own, and says so.
             expect(ask(package).unwrap_or_else(|error| error == Error::Context));
             0
