@@ -178,11 +178,11 @@ mod tests {
         mod forged {
             #[allow(dead_code, reason = "nobody falls for it")]
             pub const fn size_of<T>() -> usize {
-                99
+                ::core::mem::size_of::<T>() + 1
             }
             #[allow(dead_code, reason = "as above")]
             pub const fn align_of<T>() -> usize {
-                99
+                ::core::mem::align_of::<T>() + 1
             }
             #[allow(unused_macros, reason = "as above")]
             macro_rules! stringify {
@@ -194,7 +194,7 @@ mod tests {
             mod core {
                 pub mod mem {
                     pub const fn size_of<T>() -> usize {
-                        99
+                        ::core::mem::size_of::<T>() + 1
                     }
                 }
             }
