@@ -52,12 +52,21 @@ pub unsafe fn register(
         package.withdraw();
         Refused::Install(error)
     })?;
-    Cpu::unpreempted(|| {
+    let is_kept = Cpu::unpreempted(|| {
         let mut all = BINDINGS.lock();
         let place = all.iter_mut().find(|place| place.is_none());
-        // As many as there are packages: whoever is ejected leaves this list before the scheduler's.
-        *place.expect("there is a place for each package") = Some((package.number(), bindings));
+        place.map(|place| *place = Some((package.number(), bindings))).is_some()
     });
+    if !is_kept {
+        // One that was ejected may have left the scheduler's list, and not yet this one.
+        events::remove(&bindings);
+        package.withdraw();
+        return Err(Refused::Register(RegisterError::TooMany));
+    }
+    if package.is_ejected() {
+        // Its domain went meanwhile, and then nobody may have found its handlers there.
+        remove_handlers(package.number());
+    }
     package.open(|| Stack::new(STACK_SIZE).ok());
     log::info!("{name} is thread package {}", package.number());
     Ok(package)
@@ -66,11 +75,14 @@ pub unsafe fn register(
 /// For [`sched::Machine::package_ejected`]: says so, and takes its handlers away.
 pub(super) fn ejected(package: &Package, reason: ExitReason) {
     log::warn!("thread package {} ({}) is no more: {reason}", package.number(), package.name());
+    remove_handlers(package.number());
+}
+
+/// Takes the handlers of package `of` away, if nobody has.
+fn remove_handlers(of: u32) {
     let bindings = Cpu::unpreempted(|| {
         let mut all = BINDINGS.lock();
-        let is_its = |place: &&mut Option<(u32, Bindings)>| {
-            place.is_some_and(|(number, _)| number == package.number())
-        };
+        let is_its = |place: &&mut Option<(u32, Bindings)>| place.is_some_and(|(number, _)| number == of);
         all.iter_mut().find(is_its).and_then(Option::take)
     });
     if let Some((_, bindings)) = bindings {

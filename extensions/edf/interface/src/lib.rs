@@ -23,8 +23,8 @@
 //! # What is promised
 //!
 //! Each job of an admitted task, one in each period, has its `cost_ns` of a core before its deadline, whatever other
-//! tasks, and all other strands of the machine, do; provided that it does not block in the kernel. The first job
-//! begins when the strand does.
+//! tasks, and all other strands of the machine, do; provided that it does not block in the kernel, and that the kernel's
+//! own delays stay within the margins of `edf`'s admission. The first job begins when the strand does.
 //!
 //! # What is not
 //!

@@ -1,5 +1,5 @@
-//! What an application of `gang` uses: groups of strands that run at the same time, each on a core of its own, or
-//! not at all.
+//! What an application of `gang` uses: groups of strands that are started and stopped together, each on a core of its
+//! own; how exactly, is said there.
 //!
 //! ```ignore
 //! use gang_interface::Group;

@@ -71,6 +71,8 @@ fn end(call: &mut Call<Kernel>) -> Result<(), CommandError> {
         return Err(CommandError::failed(format_args!("strand {id}, {name}, must stay: {reason}")));
     }
     let is_first = terminate(&strand);
+    // One that waits where its thread package keeps it would wait on.
+    sched::package::release(&strand);
     for _ in 0..PATIENCE_MS / LOOK_MS {
         if strand.state() == State::Ended {
             writeln!(call.out, "strand {id}, {name}, has ended")?;
