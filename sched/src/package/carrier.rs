@@ -35,6 +35,17 @@ pub(super) fn carry<M: Machine>(package: &Arc<Package<M>>, core: usize) {
     package.leave_seat(seat);
 }
 
+/// A wait for a strand that is on another core, in nanoseconds.
+struct Lag {
+    /// For how long it was seen to run there. One that waits there for its core, with all that it was about to do, is
+    /// nobody's fault.
+    ran_ns: u64,
+    /// When it was looked at last.
+    looked_ns: u64,
+    /// How long the next pause is.
+    pause_ns: u64,
+}
+
 struct Carrier<'a, M: Machine> {
     package: &'a Arc<Package<M>>,
     seat: &'a Seat<M>,
@@ -44,8 +55,8 @@ struct Carrier<'a, M: Machine> {
     until: Option<u64>,
     /// When it last looked who waits for too long.
     watched_ns: u64,
-    /// Since when it waits for a strand that is leaving another core, and how long the next pause is.
-    lag: Option<(u64, u64)>,
+    /// That it waits for a strand that is leaving another core.
+    lag: Option<Lag>,
     /// So many strands wait in the package for somebody to ask, and this carrier is the one who knows.
     owed: usize,
 }
@@ -167,16 +178,17 @@ impl<M: Machine> Carrier<'_, M> {
     /// The strand is on another core: just leaving it, if the package is honest.
     fn lag(&mut self, handle: u64) {
         let now = M::now_ns();
-        let (since, pause) = self.lag.unwrap_or((now, FIRST_PAUSE_NS));
-        // One that waits there for its core, with all that it was about to do, is nobody's fault.
-        let runs =
-            M::scheduler().directory().get(handle).is_some_and(|strand| strand.state() == State::Running);
-        let since = if runs { since } else { now };
-        if now - since > LONGEST_WAIT_NS {
+        let mut lag = self.lag.take().unwrap_or(Lag { ran_ns: 0, looked_ns: now, pause_ns: FIRST_PAUSE_NS });
+        let strand = M::scheduler().directory().get(handle);
+        if strand.is_some_and(|strand| strand.state() == State::Running) {
+            lag.ran_ns += now - lag.looked_ns;
+        }
+        if lag.ran_ns > LONGEST_WAIT_NS {
             self.package.eject(ExitReason::RunsElsewhere, self.seat.core(), handle);
             return;
         }
-        self.lag = Some((since, (pause * 2).min(LONGEST_PAUSE_NS)));
+        let pause = lag.pause_ns;
+        self.lag = Some(Lag { looked_ns: now, pause_ns: (pause * 2).min(LONGEST_PAUSE_NS), ..lag });
         self.seat.want(handle);
         block_until::<M>(now + pause);
     }
