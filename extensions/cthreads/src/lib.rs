@@ -52,6 +52,13 @@ impl State {
         Some(next)
     }
 
+    /// Who was next does not run yet after all, and stays the first. It stands in both lists, whether it had lost a
+    /// core or not: so nobody makes it ready twice.
+    fn put_back(&mut self, strand: Strand) {
+        self.ready.push_front(strand);
+        self.preempted.push(strand);
+    }
+
     /// It has what it waited for: makes it ready, unless it is. Says whether it was made so.
     fn rouse(&mut self, strand: Strand) -> bool {
         let is_new = !self.preempted.contains(&strand);
@@ -157,11 +164,6 @@ fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
         if *owner == me && (is_alone || !*is_called) {
             return answer::DONE;
         }
-        if !is_alone && package.current() == Err(Error::Context) {
-            // It was let go to end, and has no core to hand to anybody.
-            drop(state);
-            return forget(package, me, mutex);
-        }
         let next = state.pop();
         if next == Some(me) {
             // Nobody else wants it any more.
@@ -181,7 +183,13 @@ fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
             }
             // That one was let go meanwhile: somebody else, then.
             Err(Error::BadArgument) => {}
-            Err(_) => return forget(package, me, mutex),
+            // It was let go to end, and has no core to hand to anybody.
+            Err(_) => {
+                if let Some(next) = next {
+                    STATE.lock().put_back(next);
+                }
+                return forget(package, me, mutex);
+            }
         }
     }
 }

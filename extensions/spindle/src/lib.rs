@@ -48,10 +48,6 @@
 #![no_std]
 
 mod closure;
-/// For macros: what their users call `core` may be something else.
-#[doc(hidden)]
-pub use core as core_;
-
 pub mod console;
 mod error;
 pub mod event;
@@ -75,3 +71,7 @@ pub use crate::{
     interfaces::{clock, demo, processor},
     strand::Strand,
 };
+
+/// For macros: what their users call `core` may be something else.
+#[doc(hidden)]
+pub use core as core_;

@@ -183,13 +183,10 @@ impl<M: Machine> Package<M> {
             let package = self.clone();
             let begin = move || carrier::carry::<M>(&package, core);
             let spawned = make_stack().and_then(|stack| builder.spawn::<M>(stack, begin).ok());
-            match spawned {
-                // It enters itself.
-                Some(_) => {}
-                None => {
-                    self.eject(ExitReason::OutOfMemory, core, 0);
-                    self.leave_seat(seat);
-                }
+            // One that was spawned enters itself.
+            if spawned.is_none() {
+                self.eject(ExitReason::OutOfMemory, core, 0);
+                self.leave_seat(seat);
             }
         }
         self.abandon();

@@ -7,8 +7,9 @@ use crate::lending::Lending;
 /// # Safety
 ///
 /// [`lending`](Self::lending) gives the same place for all clones of one reference to a strand, for as
-/// long as any of them lives, and no other strand's. All else is about progress, not about memory: what
-/// is answered wrongly there is a strand that waits too long, or not at all.
+/// long as any of them lives, and no other strand's. [`CAN_BE_CUT`](Self::CAN_BE_CUT) is true if a frame can go without
+/// being unwound while others can still reach what lies in it. All else is about progress, not about memory:
+/// what is answered wrongly there is a strand that waits too long, or not at all.
 pub unsafe trait Strands: Sized + 'static {
     /// A reference to a strand. While it is kept, the strand can be called without harm, even if it has
     /// ended. Cloned and dropped where nothing may block; a clone of it is made for each wait.

@@ -68,7 +68,8 @@ where
     }
 
     /// Asks `enter`, under the lock: `None` says that there is no need to wait; else what it says is what
-    /// the strand brings. No allocation, unless strands can be cut, and one round through the lock unless the wait is cut short.
+    /// the strand brings. One round through the lock, unless the wait is cut short; no allocation, unless strands
+    /// [can be cut](Strands::CAN_BE_CUT): then one, by those alone who must wait, whom it costs less than the switch.
     #[inline]
     #[track_caller]
     pub(crate) fn wait(self, limit: Limit, enter: impl FnOnce(&mut State) -> Option<P>) -> Outcome<P> {
