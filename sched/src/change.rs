@@ -15,8 +15,8 @@
 //!
 //! With a fence on either side, one of them at least sees the other: `tests/loom_policy.rs`. Whoever queues
 //! pays none for it, having one already. A strand that goes back to the queue of the core
-//! on which it ran, or is stolen, does not even need that: its spot names the queue before it enters it, so
-//! whoever changes it takes the right lock, and comes before or after.
+//! on which it ran, or is stolen, needs none: its spot names the queue before it enters it, so
+//! whoever changes it takes the right lock, and comes before, and is seen under the lock, or after.
 
 use alloc::sync::Arc;
 use core::fmt;

@@ -284,7 +284,8 @@ impl<M: Machine> Core<M> {
         let tick = (must_repin || is_bounded).then(|| M::now_ns() + TICK_NS);
         // As with the slice: who cannot lose the core now is asked again a little later.
         let limit = limit.map(|limit| if is_due { limit.max(M::now_ns() + RETRY_NS) } else { limit });
-        [sleeper, slice, tick, limit].into_iter().flatten().min()
+        let recall = (local.carrier.is_some() && local.recall.is_some()).then(|| M::now_ns() + RETRY_NS);
+        [sleeper, slice, tick, limit, recall].into_iter().flatten().min()
     }
 }
 

@@ -51,8 +51,10 @@ fn halt<M: Machine>(core: &'static Core<M>) {
         && let Some(strand) = steal::<M>(core.id())
     {
         // It was queued on a busy core while nobody was idle yet.
-        core.queue.lock().push(strand);
-        has_stolen = true;
+        let taken = core.queue.lock().take_back(strand);
+        has_stolen = taken.is_ok();
+        // Where it may run was changed meanwhile.
+        taken.unwrap_or_else(|exile| scheduler.enqueue(exile));
     }
     if core.queue.lock().is_empty() {
         core.arm_exactly();

@@ -52,6 +52,17 @@ impl<M: Machine> RunQueue<M> {
         self.push_at(strand.priority(), strand);
     }
 
+    /// As [`push`](Self::push), for a strand whose spot named this core before the queue was locked. Gives it back if it
+    /// may not run here any more. Whoever changes that afterwards needs the same lock, and finds it here.
+    #[inline(always)]
+    pub(crate) fn take_back(&mut self, strand: Arc<Strand<M>>) -> Result<(), Arc<Strand<M>>> {
+        if !strand.affinity().has(self.core) {
+            return Err(strand);
+        }
+        self.push(strand);
+        Ok(())
+    }
+
     #[inline(always)]
     fn push_at(&mut self, priority: Priority, strand: Arc<Strand<M>>) {
         let level = priority.number();

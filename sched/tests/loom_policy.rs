@@ -97,9 +97,19 @@ impl Model {
         self.leave(&mut queue, 1 - thief);
         self.spot.leave(thief);
         drop(queue);
-        let mut queue = self.queues[thief].lock().unwrap();
-        self.enter(&mut queue, thief);
+        self.take_back(thief);
         true
+    }
+
+    /// As `RunQueue::take_back`, and what follows.
+    fn take_back(&self, core: usize) {
+        let mut queue = self.queues[core].lock().unwrap();
+        if self.may_be_on(core) {
+            self.enter(&mut queue, core);
+        } else {
+            drop(queue);
+            self.enqueue(1 - core);
+        }
     }
 
     /// As the change of a strand.
@@ -201,11 +211,37 @@ fn a_change_while_it_goes_back_to_its_queue_is_not_missed() {
     loom::model(|| {
         let model = Model::new();
         let other = model.clone();
-        let core = thread::spawn(move || {
-            let mut queue = other.queues[0].lock().unwrap();
-            other.enter(&mut queue, 0);
-        });
+        let core = thread::spawn(move || other.take_back(0));
         model.effective.store(2, Ordering::Relaxed);
+        model.mend();
+        core.join().unwrap();
+        model.assert_placed();
+    });
+}
+
+/// It is stolen by a core on which it may not run a moment later.
+#[test]
+fn a_place_that_is_forbidden_while_it_is_stolen_is_left() {
+    loom::model(|| {
+        let model = Model::new();
+        model.enqueue(1);
+        let thief = model.clone();
+        let thief = thread::spawn(move || thief.steal(0));
+        model.only.store(1, Ordering::Relaxed);
+        model.mend();
+        thief.join().unwrap();
+        model.assert_placed();
+    });
+}
+
+/// It goes back to the queue of a core on which it may not run a moment later.
+#[test]
+fn a_place_that_is_forbidden_while_it_goes_back_is_left() {
+    loom::model(|| {
+        let model = Model::new();
+        let other = model.clone();
+        let core = thread::spawn(move || other.take_back(0));
+        model.only.store(1, Ordering::Relaxed);
         model.mend();
         core.join().unwrap();
         model.assert_placed();

@@ -39,6 +39,8 @@ pub(super) fn claim<M: Machine>(package: &Arc<Package<M>>, handle: u64) -> Claim
             }
             Claim::Yours(strand)
         }
+        // Of one that had no stack left to say so it could not know.
+        Err(Held::Blocked) if package.is_excused() => Claim::Gone,
         Err(Held::Blocked) => Claim::Never(ExitReason::BlockedStrand),
         Err(Held::Free) => Claim::Gone,
         Err(_) => Claim::NotYet,
@@ -82,6 +84,10 @@ pub fn enter_own<M: Machine>(domain: u32) -> bool {
 pub fn leave_own<M: Machine>() {
     if let Some(managed) = &running::<M>().managed {
         deepen(managed, -1);
+        if switch::is_due::<M>() {
+            // It was called off meanwhile.
+            M::unpreempted(|| ());
+        }
     }
 }
 
@@ -106,47 +112,65 @@ pub(crate) fn give_up<M: Machine>(reason: Reason) {
     // Nothing that must be dropped is on the stack when it leaves: it may be over.
     let this = running::<M>();
     let package = &managed(this).package;
-    let mut answer = 0;
-    if !package.is_ejected() {
-        deepen(managed(this), 1);
-        let core = M::masked(M::core_id);
-        let told = package.seat(core).map_or(0, |seat| seat.deliver(package));
-        let next = M::raise_block(package, core, this.handle().unwrap_or(0), reason);
+    // In its package's own code from here on, so that it stays on this core: what the package answers is carried out
+    // where it was asked.
+    let core = M::masked(|| {
+        // SAFETY: on this core, masked; the reference ends with the statement.
+        let is_carried = unsafe { M::core().local() }.carrier.is_some();
+        is_carried.then(|| {
+            deepen(managed(this), 1);
+            M::core_id()
+        })
+    });
+    let Some(core) = core else {
+        // It was let go a moment ago.
+        return M::masked(|| part_freely::<M>(reason, None));
+    };
+    let answer = if package.is_ejected() { Some(0) } else { ask(package, core, this, reason) };
+    // Claimed and gone over to without an interrupt in between: whoever is claimed waits for this core.
+    let wrong = M::masked(|| {
         deepen(managed(this), -1);
-        match next {
-            Ok(next) => {
-                answer = next;
-                // Without an answer the carrier asks, for one of them.
-                package.wake_some(if answer == 0 { told.saturating_sub(1) } else { told });
-            }
-            Err(Silent::NoRoom) => {}
-            Err(Silent::Failed) => package.eject_for_silence(core, this.handle().unwrap_or(0)),
+        let answer = answer?;
+        if answer == 0 {
+            part::<M>(reason, None);
+            return None;
         }
-    }
-    if answer != 0 {
-        // Claimed and gone over to without an interrupt in between: whoever is claimed waits for this core.
-        let wrong = M::masked(|| match claim(package, answer) {
-            Claim::Yours(next) => {
-                part::<M>(reason, Some(next));
-                None
-            }
+        match claim(package, answer) {
+            Claim::Yours(next) => part::<M>(reason, Some(next)),
             Claim::NotYet => {
                 if let Some(seat) = package.seat(M::core_id()) {
                     seat.want(answer);
                 }
                 part::<M>(reason, None);
-                None
             }
-            Claim::Gone => {
-                part::<M>(reason, None);
-                None
-            }
-            Claim::Never(why) => Some((why, M::core_id())),
-        });
-        let Some((why, core)) = wrong else { return };
-        package.eject(why, core, answer);
-    }
+            Claim::Gone => part::<M>(reason, None),
+            Claim::Never(why) => return Some((why, answer)),
+        }
+        None
+    });
+    let Some((why, answer)) = wrong else { return };
+    package.eject(why, core, answer);
     M::masked(|| part::<M>(reason, None));
+}
+
+/// Tells the package what there is to be told here, and that the running strand gives up its core; whom it names.
+/// `None` if that could not be told, and need not be: the strand just goes on.
+fn ask<M: Machine>(package: &Package<M>, core: usize, this: &Strand<M>, reason: Reason) -> Option<u64> {
+    let told = package.seat(core).map_or(0, |seat| seat.deliver(package));
+    let handle = this.handle().unwrap_or(0);
+    match M::raise_block(package, core, handle, reason) {
+        Ok(answer) => {
+            // Without an answer the carrier asks, for one of them.
+            package.wake_some(if answer == 0 { told.saturating_sub(1) } else { told });
+            return Some(answer);
+        }
+        // Whoever has so little stack left gives way to nobody.
+        Err(Silent::NoRoom) if reason == Reason::Yielded => return None,
+        // It will believe that the strand can run.
+        Err(Silent::NoRoom) => _ = package.released.fetch_add(1, Ordering::Relaxed),
+        Err(Silent::Failed) => package.eject_for_silence(core, handle),
+    }
+    Some(0)
 }
 
 /// Leaves for that reason, to a strand that was claimed or to the carrier. Interrupts masked.

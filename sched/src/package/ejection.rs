@@ -97,15 +97,7 @@ impl<M: Machine> Package<M> {
     /// By a carrier that has seen the ejection, as its last act but ending; or in the place of one that could not
     /// be made.
     pub(super) fn leave_seat(&self, seat: &Seat<M>) {
-        seat.close(|strand| {
-            strand
-                .managed
-                .as_ref()
-                .expect("only managed strands have notices")
-                .hold
-                .set(super::hold::Held::Free);
-            M::scheduler().enqueue(strand);
-        });
+        self.close_seat(seat);
         // Nobody but this carrier would go on with it.
         if let Some(strand) = M::scheduler().directory().get(seat.take_first())
             && let Some(managed) = &strand.managed
@@ -118,6 +110,15 @@ impl<M: Machine> Package<M> {
         if self.carriers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.bury();
         }
+    }
+
+    /// No more notices there, and those that were not told of go on without the package.
+    pub(super) fn close_seat(&self, seat: &Seat<M>) {
+        seat.close(|strand| {
+            let managed = strand.managed.as_ref().expect("only managed strands have notices");
+            managed.hold.set(super::hold::Held::Free);
+            M::scheduler().enqueue(strand);
+        });
     }
 
     /// Frees every strand that is in the package's keeping.

@@ -202,6 +202,8 @@ impl<M: Machine> Package<M> {
     /// Takes back a package that was never opened.
     pub fn withdraw(&self) {
         self.is_ejected.store(true, Ordering::Relaxed);
+        // Somebody may have guessed its number, and made a strand of it.
+        self.seats().for_each(|seat| self.close_seat(seat));
         self.bury();
     }
 }

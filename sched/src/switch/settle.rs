@@ -129,8 +129,11 @@ fn requeue<M: Machine>(core: &Core<M>, local: &mut Local<M>, strand: Arc<Strand<
         // It may have another core at once, or must.
         M::scheduler().enqueue(strand);
     } else {
-        core.queue.lock().push(strand);
-        M::scheduler().offer(core.id(), affinity);
+        let taken = core.queue.lock().take_back(strand);
+        match taken {
+            Ok(()) => M::scheduler().offer(core.id(), affinity),
+            Err(exile) => M::scheduler().enqueue(exile),
+        }
     }
     if is_low {
         // Filled before it is dry: a strand that never leaves its border could not be

@@ -48,6 +48,11 @@ impl<T: Send + 'static> Task<T> {
         self.slot.is_done.load(Ordering::SeqCst)
     }
 
+    /// Was it left by the worker of that number?
+    pub(crate) fn is_of(&self, worker: usize) -> bool {
+        matches!(self.slot.owner, Owner::Worker(owner) if owner == worker)
+    }
+
     /// The result, once.
     pub(crate) fn take(&self) -> Option<Result<T, Error>> {
         if self.is_done() { self.slot.value.lock().take() } else { None }

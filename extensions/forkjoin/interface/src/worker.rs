@@ -137,8 +137,13 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// What the task fails with; [`Error::Terminated`] or [`Error::Closed`] if the worker shall end.
+    /// What the task fails with; [`Error::Terminated`] or [`Error::Closed`] if the worker shall end;
+    /// [`Error::Context`] for a task that another has left, [`Error::BadArgument`] for one that was waited for before.
     pub fn wait<T: Send + 'static>(&self, task: &Task<T>) -> Result<T, Error> {
+        if !task.is_of(self.index) {
+            // Only its owner is woken when it is done.
+            return Err(Error::Context);
+        }
         // Its own, and what it has left since.
         while !task.is_done()
             && let Some(job) = self.shared.deques[self.index].pop(task.number)
@@ -146,8 +151,8 @@ impl Worker {
             job(self);
         }
         loop {
-            if let Some(result) = task.take() {
-                return result;
+            if task.is_done() {
+                return task.take().unwrap_or(Err(Error::BadArgument));
             }
             let may_help = self.depth.get() < MOST_HELPED;
             if may_help && let Some(job) = self.find() {
