@@ -36,6 +36,10 @@ pub fn on_timer<M: Machine>() {
         local.recall.get_or_insert(Why::Limit);
         core.is_due.store(true, Ordering::Relaxed);
     }
+    if local.carrier.is_some() && local.recall.is_some() {
+        // It could not be called off when that was asked.
+        core.is_due.store(true, Ordering::Relaxed);
+    }
     if now >= local.slice_end_ns() {
         // Whoever cannot be preempted now is asked again later, and not at once, for ever.
         local.slice_start = M::ticks();

@@ -14,9 +14,16 @@ struct Doubles(Queue, AtomicU64);
 
 impl ThreadPackage for Doubles {
     fn resume(&self, _core: u32) -> Next {
-        let Some(strand) = self.0.pop() else { return Next::Idle };
-        let first = self.1.compare_exchange(0, strand.to_word(), Ordering::Relaxed, Ordering::Relaxed);
-        Next::Run(Strand::from_word(first.err().unwrap_or(strand.to_word())))
+        // On whichever core it was answered with first it is there again as soon as the package hears of it.
+        let first = match self.1.load(Ordering::Relaxed) {
+            0 => {
+                let Some(strand) = self.0.pop() else { return Next::Idle };
+                let word = strand.to_word();
+                self.1.compare_exchange(0, word, Ordering::Relaxed, Ordering::Relaxed).err().unwrap_or(word)
+            }
+            first => first,
+        };
+        Next::Run(Strand::from_word(first))
     }
 
     fn checkpoint(&self, _core: u32, strand: Strand, _why: Why) {

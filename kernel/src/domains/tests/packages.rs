@@ -72,7 +72,7 @@ impl Crowd {
     #[track_caller]
     fn goes_on(&self) {
         let seen = self.turns.load(Ordering::Relaxed);
-        wait_until("they go on", || self.turns.load(Ordering::Relaxed) > seen + 2 * self.strands.len());
+        wait_until("they go on", || self.turns.load(Ordering::Relaxed) >= seen + 2 * self.strands.len());
     }
 
     fn end(self) {
@@ -82,17 +82,17 @@ impl Crowd {
 }
 
 /// What a package that is loaded by that name is found to have ended for, with tenants in it and strands of the
-/// kernel's.
-fn endures(name: &'static str, core: u32, is_greedy: bool) -> ExitReason {
+/// kernel's, beside so many strands of an honest package's.
+fn endures(name: &'static str, is_greedy: bool, neighbours: usize) -> ExitReason {
     let honest = loaded_package("queues");
-    let others = Crowd::new(&honest, core_count(), false);
+    let others = Crowd::new(&honest, neighbours, false);
     let bad = loaded_package(name);
     let number = bad.number();
     loaded("tenants");
     let guests = Crowd::new(&bad, 3, is_greedy);
     drop(bad);
     let tenants = guarded(Builder::new("test"), move || {
-        assert_eq!(HELLO.raise(&Hello { number: TENANTS, core }), Ok(RENT));
+        assert_eq!(hello(TENANTS), Ok(RENT));
     });
     wait_until("the package is ejected", || exit_of(number).is_some());
     let reason = exit_of(number).expect("it was there a moment ago");
@@ -103,7 +103,7 @@ fn endures(name: &'static str, core: u32, is_greedy: bool) -> ExitReason {
     others.goes_on();
     wait_until("nothing of it is left", || package(name).is_none());
     assert!(!honest.is_ejected());
-    assert!(core == ASK || hello(TENANTS) == Ok(RENT), "tenants live by themselves, too");
+    assert_eq!(hello(TENANTS), Ok(RENT), "tenants live by themselves, too");
     others.end();
     drop(honest);
     assert_eq!(unload("tenants"), Ok(()));
@@ -130,7 +130,7 @@ fn leaves_nothing(mut body: impl FnMut()) {
 /// The package is ejected for one of these reasons, and nothing comes of it.
 fn harms_nobody(name: &'static str, is_greedy: bool, reasons: &[ExitReason]) {
     leaves_nothing(|| {
-        let reason = endures(name, 0, is_greedy);
+        let reason = endures(name, is_greedy, core_count());
         assert!(reasons.contains(&reason), "{name}: {reason}");
     });
 }
@@ -148,7 +148,8 @@ fn one_that_answers_with_a_foreign_strand() {
 #[ktest]
 fn one_that_answers_with_a_strand_on_another_core() {
     if core_count() > 1 {
-        harms_nobody("doubles", true, &[ExitReason::RunsElsewhere]);
+        // Alone: one that shares its core loses it, now and then, to the very core that wants it, where it is right.
+        leaves_nothing(|| assert_eq!(endures("doubles", true, 0), ExitReason::RunsElsewhere));
     }
 }
 
