@@ -129,8 +129,15 @@ impl Package {
 
     /// As `Seat::deliver`; what the package is told is none of the scheduler's business.
     fn deliver(&self) {
-        if self.pop() {
-            self.strand.hold.set(Held::Told);
+        if self.pop() && !self.strand.hold.tell() {
+            self.strand.enqueue();
+        }
+    }
+
+    /// As `package::release`.
+    fn release(&self) {
+        if self.strand.hold.release().is_ok_and(|was| was != Held::Noticed) {
+            self.strand.enqueue();
         }
     }
 
@@ -194,6 +201,20 @@ fn a_notice_is_neither_lost_nor_doubled_by_an_ejection() {
         let caller = thread::spawn(move || caller.awaken());
         package.eject();
         caller.join().unwrap();
+        carrier.join().unwrap();
+        assert_eq!(package.strand.queued.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// It is taken from its package, which does not run it, while it is called and the package is told: it goes on, once.
+#[test]
+fn whoever_is_released_goes_on() {
+    loom::model(|| {
+        let package = Package::new(Held::Noticed);
+        package.notices.lock().unwrap().0 = true;
+        let first = package.clone();
+        let carrier = thread::spawn(move || first.deliver());
+        package.release();
         carrier.join().unwrap();
         assert_eq!(package.strand.queued.load(Ordering::Relaxed), 1);
     });

@@ -311,8 +311,9 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Terminated`] if it was asked to end before it had begun, or if the strand that calls was asked to
-    /// end; [`Error::Closed`] if the spindle is being unloaded; [`Error::Context`] for the strand itself, and
+    /// [`Error::Terminated`] if it was asked to end before it had begun, as all are when the spindle is unloaded, or
+    /// if the strand that calls was asked to end; [`Error::Closed`] if it has not ended and the spindle is being
+    /// unloaded; [`Error::Context`] for the strand itself, and
     /// where nobody may wait. The strand goes on alone then.
     pub fn join(self) -> Result<T, Error> {
         wait_for(self.strand)?;

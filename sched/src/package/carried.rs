@@ -229,19 +229,22 @@ pub(crate) fn end<M: Machine>() {
     }
 }
 
-/// Takes a strand from its package's keeping, if it is there: it goes on as the global scheduler's, and for it
-/// nothing is asked or told any more. For a strand whose waits are over.
+/// Takes a strand from its package's keeping, if it is there or comes there next: it goes on as the global scheduler's,
+/// and for it nothing is asked or told any more. For a strand whose waits are over.
 ///
 /// The package does not hear of it. When it answers with the strand it is asked again, once even after the
 /// strand has ended.
 pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
     if let Some(managed) = &strand.managed
-        && let Ok(was) = managed.hold.free()
+        && let Ok(was) = managed.hold.release()
     {
         // Before it can end.
         managed.package.released.fetch_add(1, Ordering::Relaxed);
-        if was == Held::Told {
-            managed.package.no_longer_waits();
+        match was {
+            // Whoever takes it off the notices lets it go on.
+            Held::Noticed => return,
+            Held::Told => managed.package.no_longer_waits(),
+            _ => {}
         }
         M::scheduler().enqueue(strand.clone());
     }

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use super::{
     ExitReason, Next, Package, Reservation, Seat, Why,
     carried::{self, Claim},
+    grant::OWN_GRACE_NS,
     hold::Held,
     seat,
 };
@@ -64,16 +65,15 @@ struct Carrier<'a, M: Machine> {
 impl<M: Machine> Carrier<'_, M> {
     fn run(&mut self) {
         while !self.package.is_ejected() {
-            let first = self.seat.take_first();
-            if first != 0 {
+            if self.seat.first() != 0 {
                 // Before anything is told: the package may be locked until it has left the package's code. What it
-                // takes too much of its budget it has less later.
+                // takes too much of its budget it has less later, or it waits until that is made up for.
                 let now = M::now_ns();
-                let limit = match self.meter.left(now, self.this.run_ns()) {
-                    Left::Nothing { .. } => Some(now),
-                    Left::Until(limit) => limit,
-                };
-                self.go_on(first, limit);
+                match self.meter.left(now, self.this.run_ns()) {
+                    Left::Nothing { until } if self.meter.is_overdrawn() => block_until::<M>(until),
+                    Left::Nothing { .. } => self.go_on(Some(now)),
+                    Left::Until(limit) => self.go_on(limit),
+                }
                 continue;
             }
             self.owed += self.seat.deliver(self.package);
@@ -153,14 +153,15 @@ impl<M: Machine> Carrier<'_, M> {
     }
 
     /// Goes over to the strand that has lost the core in the package's own code, which has been this seat's since.
-    fn go_on(&self, handle: u64, limit: Option<u64>) {
-        if let Some(strand) = M::scheduler().directory().get(handle) {
+    fn go_on(&self, limit: Option<u64>) {
+        if let Some(strand) = M::scheduler().directory().get(self.seat.take_first()) {
             self.carry(strand, limit);
         }
     }
 
     fn carry(&self, strand: Arc<Strand<M>>, limit: Option<u64>) {
-        let limit = limit.into_iter().chain(self.until).min();
+        // One that is past means now: what goes on in the package's own code counts its grace from there.
+        let limit = limit.into_iter().chain(self.until).min().map(|limit| limit.max(M::now_ns()));
         M::masked(|| {
             // What calls it off may have come already, while the package was asked, and found nobody to take the
             // core from. What comes later finds it, since interrupts are masked. For news it does not even begin;
@@ -251,9 +252,9 @@ impl Meter {
 
     /// What is left at `now`, when the carrier has run for `run_ns` in its life.
     ///
-    /// A carrier is not cut while it tells and asks its package, nor is a strand in the package's own code: what
-    /// they take too much is missing in the periods that follow, so that in the long run a package gets no
-    /// more than it was promised.
+    /// A carrier is not cut while it tells and asks its package, nor is a strand in the package's own code, for
+    /// [`OWN_GRACE_NS`]: what they take too much is missing in the periods that follow, so that in the long run a
+    /// package gets no more than it was promised.
     fn left(&mut self, now: u64, run_ns: u64) -> Left {
         let Some(Reservation { budget_ns, period_ns }) = self.reservation else {
             return Left::Until(None);
@@ -281,11 +282,18 @@ impl Meter {
             left => Left::Until(Some((now + left).min(end))),
         }
     }
+
+    /// Was so much taken too much, when it was looked at last, that not even a strand in the package's own code may
+    /// go on?
+    fn is_overdrawn(&self) -> bool {
+        let budget_ns = self.reservation.map_or(u64::MAX, |reservation| reservation.budget_ns);
+        self.used_ns > budget_ns.saturating_add(OWN_GRACE_NS)
+    }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{Left, Meter, Reservation};
+    use super::{Left, Meter, OWN_GRACE_NS, Reservation};
 
     fn meter() -> Meter {
         Meter::new(Some(Reservation { budget_ns: 40, period_ns: 100 }))
@@ -325,6 +333,24 @@ mod tests {
         assert_eq!(meter.left(1_050, 0), Left::Until(Some(1_090)));
         // It ran for 30 before the end, or a little after it; then slept.
         assert_eq!(meter.left(1_130, 30), Left::Until(Some(1_170)));
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_made_up_for() {
+        let mut meter =
+            Meter::new(Some(Reservation { budget_ns: OWN_GRACE_NS / 2, period_ns: OWN_GRACE_NS }));
+        let _ = meter.left(0, 0);
+        let _ = meter.left(OWN_GRACE_NS - 1, OWN_GRACE_NS - 1);
+        assert!(!meter.is_overdrawn(), "that much is its grace");
+        let _ = meter.left(2 * OWN_GRACE_NS, 2 * OWN_GRACE_NS);
+        assert!(!meter.is_overdrawn(), "two halves were paid");
+        let _ = meter.left(4 * OWN_GRACE_NS - 1, 4 * OWN_GRACE_NS - 1);
+        assert!(meter.is_overdrawn());
+        assert_eq!(
+            meter.left(8 * OWN_GRACE_NS, 4 * OWN_GRACE_NS),
+            Left::Until(Some(8 * OWN_GRACE_NS + OWN_GRACE_NS / 2))
+        );
+        assert!(!meter.is_overdrawn(), "it has slept");
     }
 
     #[test]

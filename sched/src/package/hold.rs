@@ -10,9 +10,10 @@
 //!    +---- blocked in the kernel --------+--------------------------+
 //! ```
 //!
-//! `FREE` stands beside all of them: the package was ejected, and the strand is the global scheduler's.
-//! Of one strand, only the core that runs it leaves `RUNNING`, once its registers are saved; only whoever
-//! took its parked token leaves `BLOCKED`; only whoever took it off its seat's notices leaves `NOTICED`.
+//! `FREE` stands beside all of them: the package was ejected, or the strand taken from it, and it is the global
+//! scheduler's. Of one strand, only the core that runs it leaves `RUNNING`, once its registers are saved; only
+//! whoever took its parked token leaves `BLOCKED`; only whoever took it off its seat's notices leaves `NOTICED`, or
+//! `RELEASED`, which it becomes if it is taken from its package before that has been told of it.
 
 use crate::primitive::{AtomicU8, Ordering};
 
@@ -32,6 +33,8 @@ pub(crate) enum Held {
     Running = 4,
     /// It is no package's any more, or never was.
     Free = 5,
+    /// Its package will not be told of it: it is freed by whoever takes it off the notices.
+    Released = 6,
 }
 
 impl Held {
@@ -42,7 +45,8 @@ impl Held {
             2 => Self::Told,
             3 => Self::Kept,
             4 => Self::Running,
-            _ => Self::Free,
+            5 => Self::Free,
+            _ => Self::Released,
         }
     }
 }
@@ -85,6 +89,34 @@ impl Hold {
     /// Its package was ejected: takes it from its keeping for good, as [`claim`](Self::claim).
     pub(crate) fn free(&self) -> Result<Held, Held> {
         self.take(Held::Free)
+    }
+
+    /// Its package is told of it: by whoever took it off the notices. False says that it was released before that, and
+    /// is freed now.
+    #[must_use = "one that was freed is to be queued"]
+    pub(crate) fn tell(&self) -> bool {
+        let (noticed, told) = (Held::Noticed as u8, Held::Told as u8);
+        // Acquire and Release: it is passed on as it came.
+        let is_told = self.0.compare_exchange(noticed, told, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if !is_told {
+            self.set(Held::Free);
+        }
+        is_told
+    }
+
+    /// Takes it from its package for good, as [`free`](Self::free); one of which the package was not told yet is freed
+    /// instead of that. Says what it said.
+    ///
+    /// # Errors
+    ///
+    /// What it says, if it neither is in its package's keeping nor comes there.
+    pub(crate) fn release(&self) -> Result<Held, Held> {
+        let (noticed, released) = (Held::Noticed as u8, Held::Released as u8);
+        // Acquire and Release: it is passed on as it came.
+        match self.0.compare_exchange(noticed, released, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => Ok(Held::Noticed),
+            Err(_) => self.free(),
+        }
     }
 
     fn take(&self, into: Held) -> Result<Held, Held> {

@@ -28,13 +28,13 @@
 //!
 //! | threat | defence | invariant | test |
 //! | --- | --- | --- | --- |
-//! | a package answers with one strand on two cores | a strand is claimed by one exchange of its `hold`, opened only when its registers are saved | a strand runs on one core at a time | `tests/loom_packages.rs`, `tests/packages.rs` |
-//! | it answers with a strand that is not its own, has ended, or waits in the kernel | the answer is a handle, looked up in the directory, and the strand's package is compared | nobody's strand is run but the package's, and only if it can run | `tests/packages.rs` |
+//! | a package answers with one strand on two cores | a strand is claimed by one exchange of its `hold`, opened only when its registers are saved | a strand runs on one core at a time | `tests/loom_packages.rs`, `tests/packages` |
+//! | it answers with a strand that is not its own, has ended, or waits in the kernel | the answer is a handle, looked up in the directory, and the strand's package is compared | nobody's strand is run but the package's, and only if it can run | `tests/packages` |
 //! | a wake-up comes while the package is being asked | the seat says that it is idle before the package is asked; who brings work looks at that after queueing it | no wake-up of a managed strand is lost | `tests/loom_packages.rs` |
-//! | it never runs one that it was told of | carriers look at who has waited, at least four times in [`grant::PATIENCE_NS`] | one that ignores its strands is ejected, and they go on | `tests/packages.rs` |
-//! | it takes more than its share | its strands run on its carriers' time only, reservations are summed up before they are granted | a package gets no more than it was granted | `tests/packages.rs` |
-//! | a strand loses its core with a lock of the package's in its hand, and the package, told of that, waits for the lock | while it runs the package's own code it is not checkpointed, and goes on first | no package waits for itself | `tests/packages.rs` |
-//! | it is ejected while its strands are everywhere | each seat's carrier frees what was left on its own core, and each strand is freed by one exchange | none is lost, none is on two queues | `tests/packages.rs` |
+//! | it never runs one that it was told of | carriers look at who has waited, at least four times in [`grant::PATIENCE_NS`] | one that ignores its strands is ejected, and they go on | `tests/packages` |
+//! | it takes more than its share | its strands run on its carriers' time only, reservations are summed up before they are granted; even its own code loses a core that it has overdrawn | a package gets no more than it was granted | `tests/packages`, in the kernel `one_that_overdraws_its_budget_in_its_own_code` |
+//! | a strand loses its core with a lock of the package's in its hand, and the package, told of that, waits for the lock | while it runs the package's own code it is not checkpointed, and goes on first | no package waits for itself | `tests/packages` |
+//! | it is ejected while its strands are everywhere | each seat's carrier frees what was left on its own core, and each strand is freed by one exchange | none is lost, none is on two queues | `tests/packages` |
 
 pub(crate) mod carried;
 mod carrier;

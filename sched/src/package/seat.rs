@@ -103,6 +103,10 @@ impl<M: Machine> Seat<M> {
         self.wanted.swap(0, Ordering::Relaxed)
     }
 
+    pub(super) fn first(&self) -> u64 {
+        self.first.load(Ordering::Relaxed)
+    }
+
     pub(super) fn take_first(&self) -> u64 {
         self.first.swap(0, Ordering::Relaxed)
     }
@@ -151,7 +155,11 @@ impl<M: Machine> Seat<M> {
             package.waiting.fetch_add(1, Ordering::Relaxed);
             let handle = strand.handle().unwrap_or(0);
             // Before the package hears of it: it may answer with this strand on another core at once.
-            managed.hold.set(Held::Told);
+            if !managed.hold.tell() {
+                package.no_longer_waits();
+                M::scheduler().enqueue(strand);
+                continue;
+            }
             if package.is_ejected() {
                 // All carriers may have looked, and found it in nobody's keeping, while this one was off its core.
                 package.free_if_kept(&strand);
@@ -195,6 +203,8 @@ pub(crate) fn checkpointed<M: Machine>(strand: Arc<Strand<M>>, why: Option<Why>)
     let package = managed.package.clone();
     let seat = package.seat(M::core_id()).expect("it was carried on a seat");
     match seat.push(strand, why) {
+        // Its carrier has lost the core, too, and waits for it perhaps for long.
+        Ok(()) if why == Some(Why::Preempted) => package.attend_elsewhere(seat),
         Ok(()) => {}
         Err(_) => unreachable!("a seat is closed by its carrier, when it carries nobody"),
     }
@@ -245,6 +255,14 @@ impl<M: Machine> Package<M> {
             // Another one, which delivers whatever there is before it sleeps again.
         } else if self.grant.is_prompt {
             seat.recall();
+        }
+    }
+
+    /// A notice was queued at `seat`, whose carrier is not idle and has no core: another one hears of it, if one is idle.
+    fn attend_elsewhere(&self, seat: &Seat<M>) {
+        let idle = self.idle.withdraw(seat.core);
+        if idle != 0 {
+            self.wake_any(idle, seat.core);
         }
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn carry<M: Machine>(strand: Arc<Strand<M>>, limit_ns: Option<u64>, i
     if is_recalled {
         // The interrupt has been, and found nobody to call off: the timer does it.
         local.recall = Some(Why::Recalled);
-        local.limit = Some(0);
+        local.limit = Some(M::now_ns());
     }
     if local.limit.is_some() {
         core.arm();

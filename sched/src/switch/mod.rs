@@ -20,7 +20,7 @@ use dispatcher::{Crossing, Departure};
 use crate::{
     core::{Core, Local},
     machine::Machine,
-    package::{Reason, Why, carried},
+    package::{Reason, Why, carried, grant::OWN_GRACE_NS},
     strand::{Priority, State, Strand},
 };
 
@@ -45,8 +45,8 @@ pub enum After<M: Machine> {
     Interrupt {
         /// The strand.
         strand: Arc<Strand<M>>,
-        /// The carrier.
-        carrier: Arc<Strand<M>>,
+        /// The carrier, if it is to be queued: unless it is the one who comes next.
+        carrier: Option<Arc<Strand<M>>>,
     },
     /// Its package shall be told that it can run, and perhaps why it lost its core; its carrier goes on when
     /// its turn comes, unless it is the one who comes next.
@@ -155,6 +155,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // A carried strand leaves by itself only through its package: see `hand_over`.
     let is_in_own = local.carrier.is_some() && carried::is_in_own(&local.current);
     let recall = if is_in_own { None } else { local.recall.take().filter(|_| local.carrier.is_some()) };
+    let is_overdrawn = is_in_own && local.limit.is_some_and(|limit| M::now_ns() > limit + OWN_GRACE_NS);
     let is_slice_over = core::mem::take(&mut local.is_slice_over);
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
@@ -169,8 +170,8 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         Some(_) => highest > ranking.priority() || is_slice_over && highest == ranking.priority(),
     };
     let has_next = queue.highest().is_some_and(is_worth_it);
-    let goes_back = recall.is_some() && !has_next;
-    if !has_next && recall.is_none() && is_going_on && !is_exiled {
+    let goes_back = (recall.is_some() || is_overdrawn) && !has_next;
+    if !has_next && !goes_back && is_going_on && !is_exiled {
         let is_waited_for = queue.highest().is_some_and(|highest| highest >= ranking.priority());
         drop(queue);
         if local.recall.is_some() {
@@ -216,10 +217,7 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // The strand is kept alive by the reference that moves into `after`, or by the core if idle.
     local.set_after(match leaving {
         _ if is_idle => After::Nothing,
-        _ if is_in_own => After::Interrupt {
-            strand: this,
-            carrier: carrier.expect("whoever is in a package's code is carried"),
-        },
+        _ if is_in_own => After::Interrupt { strand: this, carrier },
         _ if carrier.is_some() || recall.is_some() => {
             After::Notify { strand: this, why: Some(recall.unwrap_or(Why::Preempted)), carrier }
         }

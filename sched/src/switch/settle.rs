@@ -81,9 +81,11 @@ fn finish_in_full<M: Machine>() {
             // SAFETY: it does not run, and nobody else has it yet.
             let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
             seat::interrupted(&strand);
-            carrier.set_state(State::Runnable);
-            core.queue.lock().push(carrier);
-            core.look_again();
+            if let Some(carrier) = carrier {
+                carrier.set_state(State::Runnable);
+                core.queue.lock().push(carrier);
+                core.look_again();
+            }
             if is_inside && local.dispatcher.is_pool_low() {
                 M::summon_reaper();
             }

@@ -4,7 +4,7 @@
 
 use spindle::{
     Error, Strand,
-    package::{Next, Reason, ThreadPackage, Why},
+    package::{Builder, Next, Reason, ThreadPackage, Why},
 };
 use tenants_interface::Queue;
 
@@ -34,7 +34,7 @@ impl ThreadPackage for Clutches {
 
 /// Registers it, and does that to who asks.
 pub fn start() -> Result<(), Error> {
-    tenants_interface::open_for("clutches", Clutches(Queue::new()), |_, _| {
+    tenants_interface::open_for(Builder::new("clutches"), Clutches(Queue::new()), |_, _| {
         let Some(_all) = LOCK.try_lock() else { return 0 };
         loop {
             core::hint::spin_loop();

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use spindle::{
     Error, Strand,
-    package::{Next, Package, Reason, Resume, ThreadPackage, Unblock, Why},
+    package::{Builder, Next, Package, Reason, Resume, ThreadPackage, Unblock, Why},
     raise, strand,
 };
 use tenants_interface::Queue;
@@ -84,6 +84,7 @@ pub fn start() -> Result<(), Error> {
             0
         }
     };
-    *PACKAGE.lock() = Some(tenants_interface::open_for("meddles", Meddles(Queue::new()), answer)?);
+    *PACKAGE.lock() =
+        Some(tenants_interface::open_for(Builder::new("meddles"), Meddles(Queue::new()), answer)?);
     Ok(())
 }

@@ -79,10 +79,12 @@ impl Session {
     }
 }
 
-/// A line with each number as `#` and each run of spaces as one, so that columns may be wider.
+/// A line with each number as `#`, each unit of time as `s`, for machines are not equally fast, and each run of spaces
+/// as one, so that columns may be wider.
 fn shape(line: &str) -> String {
     let mut shape = String::new();
     for word in line.split_whitespace() {
+        let word = if ["ns", "µs", "ms"].contains(&word) { "s" } else { word };
         let mut was_digit = false;
         for letter in word.chars() {
             let is_digit = letter.is_ascii_digit();
@@ -101,6 +103,13 @@ fn shape(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Session, below, first_difference, sessions, strange_line};
+
+    #[test]
+    fn times_and_widths_may_differ() {
+        let session = Session { command: String::new(), lines: vec!["  0  100  10.9 ms".into()] };
+        assert_eq!(session.missing("  12     7  83.0 µs"), None);
+        assert_eq!(session.missing("  12     7  83.0 KiB"), Some("  0  100  10.9 ms"));
+    }
 
     const README: &str = "# Whorl\n```sh\n$ cargo xtask run -c \"not this\"\n```\n\
         ```console\n$ cargo xtask run\nnot this either\n$ cargo xtask run --cores 2 -c \"cores; halt\"\n\

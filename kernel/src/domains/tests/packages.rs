@@ -119,7 +119,7 @@ fn loaded_package(name: &str) -> Arc<Package> {
     package(name).expect("it has registered")
 }
 
-/// Twice, so that what the directory and the pool grow by the first time does not count.
+/// Twice, so that what the directory grows by the first time does not count.
 fn leaves_nothing(mut body: impl FnMut()) {
     body();
     let before = Level::settled();
@@ -285,6 +285,42 @@ fn one_that_ends_while_it_has_the_cores() {
         drop(stays);
         assert_eq!(unload("tenants"), Ok(()));
         assert_eq!(unload("stays"), Ok(()));
+    });
+}
+
+/// More than was reserved for it goes to its own code for a while only, then to whoever else wants the core.
+#[ktest]
+fn one_that_overdraws_its_budget_in_its_own_code() {
+    leaves_nothing(|| {
+        let turns: Vec<_> = (0..core_count()).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let one = |core: usize| {
+            let (turns, is_over) = (turns[core].clone(), is_over.clone());
+            guarded(on(core), move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    sched::yield_now::<Cpu>();
+                }
+            })
+        };
+        let others: Vec<_> = (0..core_count()).map(one).collect();
+        drop(loaded_package("overdraws"));
+        loaded("tenants");
+        let tenants = guarded(Builder::new("test"), || {
+            assert_eq!(HELLO.raise(&Hello { number: 1, core: ASK }), Ok(1));
+        });
+        wait_until("it is inside", || ask(1_000) == 1);
+        let seen: Vec<_> = turns.iter().map(|turns| turns.load(Ordering::Relaxed)).collect();
+        let are_going_on =
+            || turns.iter().zip(&seen).all(|(now, seen)| now.load(Ordering::Relaxed) > seen + 10);
+        wait_until("somebody else runs on each core", are_going_on);
+        assert_eq!(ask(1_000), 1, "it is inside still");
+        ask(0);
+        tenants.join();
+        is_over.store(true, Ordering::Relaxed);
+        others.into_iter().for_each(Handle::join);
+        assert_eq!(unload("tenants"), Ok(()));
+        assert_eq!(unload("overdraws"), Ok(()));
     });
 }
 

@@ -6,10 +6,11 @@
 extern crate alloc;
 
 use alloc::collections::VecDeque;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use spindle::{
     Error, Strand, export,
-    package::{Builder, Next, Package, Reason, ThreadPackage},
+    package::{Builder, Next, Package, Reason, ThreadPackage, Why},
 };
 
 spindle::events! { "Landlord":
@@ -53,18 +54,72 @@ impl Queue {
     }
 }
 
-/// Registers a package on every core, where tenants find it.
-pub fn open(name: &str, package: impl ThreadPackage) -> Result<Package, Error> {
-    open_for(name, package, |_, _| 0)
+/// A package that is honest in everything.
+impl ThreadPackage for Queue {
+    fn resume(&self, _core: u32) -> Next {
+        self.next()
+    }
+
+    fn checkpoint(&self, _core: u32, strand: Strand, _why: Why) {
+        self.push(strand);
+    }
+
+    fn block(&self, _core: u32, strand: Strand, reason: Reason) -> Option<Strand> {
+        self.gives_up(strand, reason)
+    }
+
+    fn unblock(&self, strand: Strand) {
+        self.push(strand);
+    }
 }
 
-/// As [`open`], for one that does something for the strands that ask.
+/// Keeps whoever asks, and his core, in the package's own code, until it is asked for nothing.
+pub struct Stay {
+    kept: AtomicU64,
+    is_over: AtomicU64,
+}
+
+impl Stay {
+    /// Of nobody yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { kept: AtomicU64::new(0), is_over: AtomicU64::new(0) }
+    }
+
+    /// The answer to [`Ask`]. Asked for 1,000 it only says how many it keeps.
+    pub fn answer(&self, number: u64) -> u64 {
+        match number {
+            0 => self.is_over.swap(1, Relaxed),
+            1_000 => self.kept.load(Relaxed),
+            _ => {
+                self.kept.fetch_add(1, Relaxed);
+                while self.is_over.load(Relaxed) == 0 {
+                    core::hint::spin_loop();
+                }
+                self.kept.fetch_sub(1, Relaxed)
+            }
+        }
+    }
+}
+
+impl Default for Stay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Registers a package on every core, where tenants find it.
+pub fn open(name: &str, package: impl ThreadPackage) -> Result<Package, Error> {
+    open_for(Builder::new(name), package, |_, _| 0)
+}
+
+/// As [`open`], for one that is like that, and does something for the strands that ask.
 pub fn open_for(
-    name: &str,
+    builder: Builder<'_>,
     package: impl ThreadPackage,
     answer: impl Fn(Package, u64) -> u64 + Send + Sync + 'static,
 ) -> Result<Package, Error> {
-    let package = Builder::new(name).register(package)?;
+    let package = builder.register(package)?;
     export(move |_: &Scheduler| package)?;
     export(move |ask: &Ask| answer(package, ask.number))?;
     Ok(package)
