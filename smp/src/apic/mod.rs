@@ -47,12 +47,16 @@ struct Setup {
 static SETUP: Once<Setup> = Once::new();
 
 /// The instance of each core, used by that core alone.
-struct Locals([UnsafeCell<Option<LocalApic>>; MAX_CORES]);
+struct Locals([Local; MAX_CORES]);
+
+/// On lines of its own: writing to it disturbs nobody else.
+#[repr(align(64))]
+struct Local(UnsafeCell<Option<LocalApic>>);
 
 // SAFETY: entry n is touched only by core n with interrupts masked (see `with`), so by one thread of control at a time.
 unsafe impl Sync for Locals {}
 
-static LOCALS: Locals = Locals([const { UnsafeCell::new(None) }; MAX_CORES]);
+static LOCALS: Locals = Locals([const { Local(UnsafeCell::new(None)) }; MAX_CORES]);
 
 /// Fixes vectors and mode for all cores; only the first call counts.
 ///
@@ -87,7 +91,7 @@ pub unsafe fn enable() -> Result<(), Error> {
         unsafe { apic.enable() };
         // SAFETY: as above; masks the timer's entry again.
         unsafe { apic.disable_timer() };
-        let entry = LOCALS.0[core_id()].get();
+        let entry = LOCALS.0[core_id()].0.get();
         // SAFETY: this core's own entry, with interrupts masked.
         unsafe { *entry = Some(apic) };
     });
@@ -164,7 +168,7 @@ impl Setup {
 fn with<R>(act: impl FnOnce(&mut LocalApic, &Setup) -> R) -> Result<R, Error> {
     let setup = setup_done()?;
     without_interrupts(|| {
-        let entry = LOCALS.0[core_id()].get();
+        let entry = LOCALS.0[core_id()].0.get();
         // SAFETY: this core's own entry; with interrupts masked nobody on this core gets between, and neither `act` nor an
         // NMI's handler comes back here (`ipi::nmi_to` makes an instance of its own).
         let apic = unsafe { &mut *entry };

@@ -87,7 +87,7 @@ pub trait Stage: Sync + 'static {
 pub enum Mark {
     /// On one core, while no other records: the next phase begins.
     Phase,
-    /// This core's record of the phase begins.
+    /// This core's record of the phase begins, or begins anew.
     Begin,
     /// It ends.
     End,

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use sched::{Builder, Handle, Machine, State, Strand, block, current, unblock, yield_now};
 
 use super::{Weaver, here};
-use crate::bench::cases::Ready;
+use crate::bench::{cases::Ready, stage::Mark};
 
 /// One thing to measure.
 pub struct Case<W: 'static> {
@@ -99,13 +99,16 @@ impl<W: Weaver> Case<W> {
         })
     }
 
-    /// Two strands of one core that give way to each other; each time is one switch.
+    /// Two strands of one core that give way to each other; each time is one switch. The record begins anew when both
+    /// are there: making one takes memory, which cores share, and giving way must share nothing.
     fn yields() -> Self {
         Self::new("yield", |kernel| {
             Box::new(move |times| {
                 let give_way = move || (0..times / 2).for_each(|_| yield_now::<W::Machine>());
                 let partner = beside(kernel, here(kernel, "bench"), give_way);
+                kernel.mark(Mark::Begin);
                 give_way();
+                kernel.mark(Mark::End);
                 partner.join();
             })
         })
