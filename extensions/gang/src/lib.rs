@@ -22,7 +22,8 @@
 //!   row has the rest of the slot;
 //! - one that was recalled has not come in [`GRACE_NS`].
 //!
-//! A member that ends leaves the group, and the others go on. One that yields goes on at once.
+//! A member that ends leaves the group, and the others go on, at the next period at the latest if it was taken from the
+//! package before it could run. One that yields goes on at once.
 //!
 //! # How exact
 //!
@@ -71,6 +72,8 @@ const LEAST_NS: u64 = 200_000;
 const GRACE_NS: u64 = 100_000_000;
 /// When to ask again if somebody was just writing to the inbox, in nanoseconds.
 const RETRY_NS: u64 = 20_000;
+/// The core on which, in each period, groups that cannot run are looked at.
+const WATCH: u32 = 0;
 /// How often to try a lock before that.
 const TRIES: u32 = 1_000;
 
@@ -198,7 +201,9 @@ impl State {
             self.table.leave(strand);
         }
         self.places[core as usize] = Place::Here { period: self.period };
-        let idle = if self.table.has_whole() { Next::IdleUntil(begun + PERIOD_NS) } else { Next::Idle };
+        // If nobody can run, one looks all the same, whether who is waited for is there still.
+        let is_watched = self.table.has_whole() || core == WATCH && self.table.len() > 0;
+        let idle = if is_watched { Next::IdleUntil(begun + PERIOD_NS) } else { Next::Idle };
         let end = begun + SLOT_NS;
         let Some((group, place)) = self.table.at(core).filter(|_| now + LEAST_NS < end) else {
             return (idle, 0);

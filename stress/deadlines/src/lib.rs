@@ -32,6 +32,9 @@ mod what {
 }
 
 const MILLISECOND: u64 = 1_000_000;
+/// After so long nothing is left of what tasks that have ended were promised: the longest period that there is here, and
+/// what had to end.
+const FREED_NS: u64 = 70 * MILLISECOND;
 const SECOND: u64 = 1_000 * MILLISECOND;
 /// What a job needs besides what it computes: the call that waits for the next.
 const CALLS_NS: u64 = 20_000;
@@ -169,6 +172,8 @@ fn join(workers: Vec<Worker>) -> Result<Counts, Error> {
 }
 
 fn run(mut dice: Dice, length: u64, most_workers: usize, has_liar: bool) -> Result<u64, Refusal> {
+    // What those before were promised is free again.
+    strand::sleep(FREED_NS)?;
     let speed = calibrate()?;
     UNTIL.store(clock::now()? + length, SeqCst);
     let mut liar = None;
@@ -222,8 +227,7 @@ fn bound(mut dice: Dice) -> Result<u64, Refusal> {
         }
         UNTIL.store(0, SeqCst);
         join(workers)?;
-        // The longest period that there is, and what had to end.
-        strand::sleep(70 * MILLISECOND)?;
+        strand::sleep(FREED_NS)?;
         wrong += u64::from(most(probe)? != empty);
     }
     Ok(wrong)

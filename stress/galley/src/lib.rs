@@ -66,6 +66,7 @@ pub fn start() -> Result<(), Error> {
             10 => halves(size),
             11 => blocks(size, 5_000_000_000),
             12 => incomplete(size),
+            13 => let_go(size),
             _ => Ok(0),
         };
         done.unwrap_or_else(|error| u64::MAX - error as u64)
@@ -357,6 +358,17 @@ fn for_ever(size: u32) -> Result<u64, Error> {
     crew(size, Crew::Gang, row)?;
     crew(size, Crew::Gang, wait)?;
     Ok(u64::from(size) * 3)
+}
+
+/// The first member is asked to end before the others are there: they go on without it. How many have.
+fn let_go(size: u32) -> Result<u64, Error> {
+    let group = Group::new(size)?;
+    let first = group.fork("rower", || ())?;
+    first.terminate()?;
+    let others: Result<Vec<_>, _> = (1..size).map(|_| group.fork("rower", || 1)).collect();
+    let sum = join(others?)?.into_iter().sum();
+    // Alone it may have run already.
+    if first.join() == Err(Error::Terminated) || size == 1 { Ok(sum) } else { Err(Error::Closed) }
 }
 
 /// A group that is given up before all were forked: the answer is how many have ended, and is one less than the size.

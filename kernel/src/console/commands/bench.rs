@@ -43,9 +43,18 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     match call.arguments.word("WHICH")? {
         "dispatch" => on_one_core(call, |tell| costs::run(&Victim, tell)),
         "strands" => on_one_core(call, |tell| strands::run(&Victim, tell)),
-        "parallel" => at_once(call, |times, tell| parallel::run(&Victim, times, tell).map(|()| None)),
-        "weave" => at_once(call, |times, tell| strands::run_apart(&Victim, times, tell).map(Some)),
-        "jobs" => at_once(call, |_, tell| jobs::run(&Victim, tell).map(|()| None)),
+        "parallel" => {
+            let (times, is_raw) = number_and_raw(call)?;
+            at_once(call, is_raw, |tell| parallel::run(&Victim, times.unwrap_or(TIMES), tell).map(|()| None))
+        }
+        "weave" => {
+            let (times, is_raw) = number_and_raw(call)?;
+            at_once(call, is_raw, |tell| strands::run_apart(&Victim, times.unwrap_or(TIMES), tell).map(Some))
+        }
+        "jobs" => {
+            let is_raw = only_raw(call)?;
+            at_once(call, is_raw, |tell| jobs::run(&Victim, tell).map(|()| None))
+        }
         "many" => many(call),
         other => {
             let text = alloc::format!("there is no bench '{other}'; there are: {}", WHICH.join(", "));
@@ -62,14 +71,20 @@ fn is_raw(word: Option<&str>) -> Result<bool, CommandError> {
     }
 }
 
+/// Nothing follows but `raw`, perhaps.
+fn only_raw(call: &mut Call<Kernel>) -> Result<bool, CommandError> {
+    let is_raw = is_raw(call.arguments.optional_word())?;
+    call.arguments.end()?;
+    Ok(is_raw)
+}
+
 type Tell<'a, T> = &'a mut dyn FnMut(&T);
 
 fn on_one_core(
     call: &mut Call<Kernel>,
     measure: impl FnOnce(Tell<Samples>) -> Result<(), String>,
 ) -> Result<(), CommandError> {
-    let is_raw = is_raw(call.arguments.optional_word())?;
-    call.arguments.end()?;
+    let is_raw = only_raw(call)?;
     let mut table = table();
     let done = quietly(|| {
         measure(&mut |samples| {
@@ -102,12 +117,12 @@ fn number_and_raw<N: FromStr>(call: &mut Call<Kernel>) -> Result<(Option<N>, boo
 /// `measure` may say how many wake-ups there were, and for how many interrupts.
 fn at_once(
     call: &mut Call<Kernel>,
-    measure: impl FnOnce(u64, Tell<Phase>) -> Result<Option<(u64, u64)>, String>,
+    is_raw: bool,
+    measure: impl FnOnce(Tell<Phase>) -> Result<Option<(u64, u64)>, String>,
 ) -> Result<(), CommandError> {
-    let (times, is_raw) = number_and_raw(call)?;
     let mut table = table();
     let done = quietly(|| {
-        measure(times.unwrap_or(TIMES), &mut |phase| {
+        measure(&mut |phase| {
             if is_raw {
                 crate::println!(
                     r#"{{"phase":{},"times":{},"of":{}}}"#,

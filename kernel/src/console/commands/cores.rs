@@ -72,7 +72,7 @@ fn run(call: &mut Call<Kernel>) -> Result<(), CommandError> {
         ]);
     }
     write!(call.out, "{table}")?;
-    writeln!(call.out, "{online} cores online")?;
+    writeln!(call.out, "{online} core{} online", if online == 1 { "" } else { "s" })?;
     let (spurious, dropped) = (trap::spurious(), serial::dropped_input());
     if spurious > 0 || dropped > 0 {
         writeln!(call.out, "{spurious} interrupts without a cause, {dropped} bytes of input dropped")?;

@@ -3,11 +3,13 @@
 use alloc::{
     format,
     string::{String, ToString},
+    sync::Arc,
     vec::Vec,
 };
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use dispatcher::{Processor, RaiseError};
-use sched::Machine;
+use sched::{Machine, State};
 use shell::{
     Call, Command, CommandError, Hint,
     table::{Column, Table},
@@ -28,7 +30,7 @@ pub const RAISE: Command<Kernel> = Command {
     example: "raise Demo.Hello 1000",
     help: "Raises the event COUNT times (once, if it is left out) on every core at the same time, by a strand \
            on each, and shows how many raises were answered by a handler. With `every`, each core sleeps MS \
-           milliseconds after each raise. Events that carry more than a number cannot be raised by hand.",
+           milliseconds after each raise. Ctrl-C ends it. Events that carry more than a number cannot be raised by hand.",
     run: raise,
     complete: complete_event,
 };
@@ -40,6 +42,11 @@ fn complete_event(hint: &Hint<Kernel>) -> Vec<String> {
         Vec::new()
     }
 }
+
+/// How often to look whether all have raised, in milliseconds.
+const LOOK_MS: u32 = 1;
+/// How long a core sleeps at most before it looks whether the command was stopped, in nanoseconds.
+const LONGEST_NAP_NS: u64 = 100_000_000;
 
 /// What came of the raises on one core.
 #[derive(Default)]
@@ -77,25 +84,43 @@ fn raise(call: &mut Call<Kernel>) -> Result<(), CommandError> {
             known.join(", ")
         )));
     };
+    let is_over = Arc::new(AtomicBool::new(false));
     let mut strands = Vec::new();
     for core in Cpu::scheduler().cores().map(sched::Core::id) {
-        let tally = alloc::sync::Arc::new(spin::Mutex::new(Tally::default()));
-        let result = tally.clone();
+        let tally = Arc::new(spin::Mutex::new(Tally::default()));
+        let (result, is_over) = (tally.clone(), is_over.clone());
         let strand = crate::strands::spawn_on(core, "raise", move || {
-            let tally = raise_on(core, count, pause_ms, raise);
+            let tally = raise_on(core, count, pause_ms, raise, &is_over);
             Cpu::unpreempted(|| *result.lock() = tally);
         })
         .map_err(|error| CommandError::failed(error.to_string()))?;
         strands.push((core, strand, tally));
     }
+    let has_ended = |strand: &Handle| strand.strand().state() == State::Ended;
+    while !strands.iter().all(|(_, strand, _)| has_ended(strand)) {
+        if call.out.wait(LOOK_MS) {
+            // They end by themselves: nobody waits here for a handler that does not return.
+            is_over.store(true, Ordering::Relaxed);
+            return Err(CommandError::Stopped);
+        }
+    }
     report(call, strands)
 }
 
-fn raise_on(core: usize, count: u64, pause_ms: u32, raise: fn(u64, u32) -> Raised) -> Tally {
+fn raise_on(
+    core: usize,
+    count: u64,
+    pause_ms: u32,
+    raise: fn(u64, u32) -> Raised,
+    is_over: &AtomicBool,
+) -> Tally {
     let mut tally = Tally::default();
     let begun_ns = Cpu::now_ns();
     let mut slept_ns = 0;
     for number in 0..count {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
         match raise(number, core as u32) {
             Raised::Answered(answer) => {
                 tally.answered += 1;
@@ -109,7 +134,10 @@ fn raise_on(core: usize, count: u64, pause_ms: u32, raise: fn(u64, u32) -> Raise
         }
         if pause_ms > 0 {
             let asleep_ns = Cpu::now_ns();
-            sched::sleep_ns::<Cpu>(u64::from(pause_ms) * 1_000_000);
+            let until_ns = asleep_ns + u64::from(pause_ms) * 1_000_000;
+            while Cpu::now_ns() < until_ns && !is_over.load(Ordering::Relaxed) {
+                sched::sleep_ns::<Cpu>((until_ns - Cpu::now_ns().min(until_ns)).min(LONGEST_NAP_NS));
+            }
             slept_ns += Cpu::now_ns() - asleep_ns;
         }
     }
@@ -117,7 +145,7 @@ fn raise_on(core: usize, count: u64, pause_ms: u32, raise: fn(u64, u32) -> Raise
     tally
 }
 
-type Strands = Vec<(usize, Handle, alloc::sync::Arc<spin::Mutex<Tally>>)>;
+type Strands = Vec<(usize, Handle, Arc<spin::Mutex<Tally>>)>;
 
 fn report(call: &mut Call<Kernel>, strands: Strands) -> Result<(), CommandError> {
     let mut table = Table::new([

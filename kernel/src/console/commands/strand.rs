@@ -60,6 +60,9 @@ pub const TERMINATE: Command<Kernel> = Command {
 const PATIENCE_MS: u32 = 500;
 const LOOK_MS: u32 = 10;
 
+/// Strands of the core's own that put away what others leave.
+const KEEPERS: [&str; 2] = ["housekeeper", "undertaker"];
+
 fn end(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     let strand = strand(call)?;
     call.arguments.end()?;
@@ -69,6 +72,11 @@ fn end(call: &mut Call<Kernel>) -> Result<(), CommandError> {
     }
     if let Some(reason) = is_bound(&strand).filter(|_| strand.package().is_none()) {
         return Err(CommandError::failed(format_args!("strand {id}, {name}, must stay: {reason}")));
+    }
+    if strand.domain().is_none() && KEEPERS.contains(&name) {
+        return Err(CommandError::failed(format_args!(
+            "strand {id}, {name}, must stay: without it nothing that was unloaded or has ended gives back what it had"
+        )));
     }
     let is_first = terminate(&strand);
     // One that waits where its thread package keeps it would wait on.

@@ -27,6 +27,7 @@ const FOR_EVER: u64 = 9;
 const HALVES: u64 = 10;
 const BLOCKS_LONG: u64 = 11;
 const INCOMPLETE: u64 = 12;
+const LET_GO: u64 = 13;
 
 /// With `gang` and `galley` loaded: raises for a scenario. Afterwards everything is as before.
 #[track_caller]
@@ -63,6 +64,9 @@ fn gangs_of_every_size_come_and_go() {
             assert_eq!(asked(ENDS, core_count()), Ok(core_count() as u64 - 1));
         }
         assert_eq!(asked(INCOMPLETE, core_count()), Ok(core_count() as u64 - 1));
+        for _ in 0..3 {
+            assert_eq!(asked(LET_GO, core_count()), Ok(core_count() as u64 - 1));
+        }
     });
 }
 

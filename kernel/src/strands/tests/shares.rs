@@ -5,12 +5,13 @@ use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use dispatcher::Processor;
-use sched::{Builder, Priority};
+use sched::{Builder, Machine, Priority};
 
 use super::MILLISECOND;
 use crate::{
+    domains,
     ktest::{core_count, guarded, ktest, on},
-    strands::{Cpu, Handle},
+    strands::{Cpu, Handle, spawn_managed},
 };
 
 const SECOND: u64 = 1_000 * MILLISECOND;
@@ -103,5 +104,48 @@ fn the_urgent_have_what_they_want_in_virtual_time() {
         assert!(shares[2] >= 990, "{shares:?}");
         sched::take_back(crowd.strands[2].strand(), Priority::HIGH);
         crowd.end();
+    });
+}
+
+/// Packages that do each something else that they must not, and whether they are found out within a second.
+const BAD: [(&str, bool); 7] = [
+    ("borrows", true),
+    ("exhumes", true),
+    ("rouses", true),
+    ("stumbles", true),
+    ("dithers", true),
+    ("broods", true),
+    ("starves", false),
+];
+
+/// Two strands compute, and one of a package's: each of the two has as much as the other, and a third at least, whatever
+/// the package does in its turns, while it is found out, and when its strand goes on without it.
+#[ktest]
+fn equals_keep_their_shares_beside_bad_packages_in_virtual_time() {
+    measured(|| {
+        for (name, is_found) in BAD {
+            domains::load(name).expect("it is a good spindle");
+            let all = Cpu::scheduler().packages().all();
+            let package = all.into_iter().find(|package| package.name() == name).expect("it has registered");
+            let crowd = Crowd::new((0..2).map(|_| on(0)));
+            let is_over = Arc::new(AtomicBool::new(false));
+            let computes = is_over.clone();
+            // One that ends, and one that waits before it computes: there are packages that stumble over that.
+            let brief = spawn_managed(&package, Builder::new("brief"), || ());
+            let guest = spawn_managed(&package, Builder::new("guest"), move || {
+                sched::sleep_ns::<Cpu>(MILLISECOND);
+                while !computes.load(Ordering::Relaxed) {}
+            });
+            let shares = crowd.shares(SECOND);
+            assert!(shares[0].abs_diff(shares[1]) * 20 <= shares[0], "{name}: {shares:?} of 1000");
+            assert!(shares.iter().all(|share| share * 20 >= 333 * 19), "{name}: {shares:?} of 1000");
+            assert_eq!(package.is_ejected(), is_found, "{name}");
+            is_over.store(true, Ordering::Relaxed);
+            crowd.end();
+            drop(package);
+            // One that fails is taken back by itself.
+            let _ = domains::unload(name);
+            [brief, guest].into_iter().for_each(|strand| strand.expect("there is room").join());
+        }
     });
 }
