@@ -24,7 +24,7 @@ impl ThreadPackage for Broods {
     fn checkpoint(&self, _core: u32, strand: Strand, _why: Why) {
         if !strand.is_none() {
             loop {
-                core::hint::spin_loop();
+                core::hint::black_box(());
             }
         }
     }

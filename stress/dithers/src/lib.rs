@@ -14,7 +14,7 @@ impl ThreadPackage for Dithers {
     fn resume(&self, _core: u32) -> Next {
         if self.0.pop().is_some() {
             loop {
-                core::hint::spin_loop();
+                core::hint::black_box(());
             }
         }
         Next::Idle

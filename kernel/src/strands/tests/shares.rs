@@ -107,7 +107,7 @@ fn the_urgent_have_what_they_want_in_virtual_time() {
     });
 }
 
-/// Packages that do each something else that they must not, and whether they are found out within a second.
+/// Packages that do each something else that they must not, and whether they are found out within two seconds.
 const BAD: [(&str, bool); 7] = [
     ("borrows", true),
     ("exhumes", true),
@@ -136,7 +136,8 @@ fn equals_keep_their_shares_beside_bad_packages_in_virtual_time() {
                 sched::sleep_ns::<Cpu>(MILLISECOND);
                 while !computes.load(Ordering::Relaxed) {}
             });
-            let shares = crowd.shares(SECOND);
+            // As long as that, since a slice more or less, at the beginning or when the package goes, is 20 ms.
+            let shares = crowd.shares(2 * SECOND);
             assert!(shares[0].abs_diff(shares[1]) * 20 <= shares[0], "{name}: {shares:?} of 1000");
             assert!(shares.iter().all(|share| share * 20 >= 333 * 19), "{name}: {shares:?} of 1000");
             assert_eq!(package.is_ejected(), is_found, "{name}");
