@@ -159,6 +159,7 @@ fn wait_for(package: Package, mutex: u64, me: Strand) -> u64 {
     loop {
         let mut state = STATE.lock();
         let Some(Thing::Mutex { owner, is_called, .. }) = state.table.get(mutex) else {
+            state.table.forget(me);
             return answer::UNKNOWN;
         };
         if *owner == me && (is_alone || !*is_called) {
@@ -247,9 +248,14 @@ fn wait(package: Package, condition: u64, mutex: u64) -> u64 {
 
 /// Whoever waited for the condition waits for the mutex from now on, or has it.
 fn wake(state: &mut State, (strand, mutex): (Strand, u64)) {
-    if let Ok(true) = take(state, mutex, strand) {
-        let is_roused = state.rouse(strand);
-        state.table.called(mutex, is_roused);
+    match take(state, mutex, strand) {
+        Ok(true) => {
+            let is_roused = state.rouse(strand);
+            state.table.called(mutex, is_roused);
+        }
+        Ok(false) => {}
+        // The mutex was dropped meanwhile, as the strand will see.
+        Err(_) => _ = state.rouse(strand),
     }
 }
 

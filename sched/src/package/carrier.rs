@@ -67,7 +67,7 @@ impl<M: Machine> Carrier<'_, M> {
         while !self.package.is_ejected() {
             if self.seat.first() != 0 {
                 // Before anything is told: the package may be locked until it has left the package's code. What it
-                // takes too much of its budget it has less later, or it waits until that is made up for.
+                // takes too much of its budget it has less later, or it waits until most of that is made up for.
                 let now = M::now_ns();
                 match self.meter.left(now, self.this.run_ns()) {
                     Left::Nothing { until } if self.meter.is_overdrawn() => block_until::<M>(until),
@@ -169,7 +169,7 @@ impl<M: Machine> Carrier<'_, M> {
             // asked would never run anybody, nor seem to starve him.
             let has_news = self.package.grant().is_prompt && self.seat.has_notices();
             if (self.package.is_ejected() || has_news) && !carried::is_in_own(&strand) {
-                seat::checkpointed(strand, Some(Why::Recalled));
+                seat::checkpointed(strand, Some(Why::Recalled), true);
             } else {
                 switch::carry::<M>(strand, limit, self.seat.take_recall() || has_news);
             }

@@ -20,7 +20,8 @@ pub const SHORTEST_PERIOD_NS: u64 = 1_000_000;
 pub const LONGEST_PERIOD_NS: u64 = 1_000_000_000;
 
 /// So long may a strand in its package's own code, where it may have a lock of the package's, keep the core after its
-/// budget was used up, in nanoseconds. Then it loses it all the same, and goes on when what it took was made up for.
+/// budget was used up, in nanoseconds. Then it loses it all the same, and goes on when all but that much of what it took
+/// was made up for.
 pub const OWN_GRACE_NS: u64 = 100_000_000;
 
 /// Time on a core that a virtual processor can count on: so much in each period. Periods begin at multiples

@@ -188,24 +188,28 @@ impl<M: Machine> Seat<M> {
 
 /// A strand that was carried on this core, and has lost it in its package's own code: the carrier shall go on
 /// with it, and until then it is running for everybody else, whatever the package has been made to think of it
-/// since. Interrupts masked.
-pub(crate) fn interrupted<M: Machine>(strand: &Strand<M>) {
+/// since. If its package had it called off, it is so when it goes on. Interrupts masked.
+pub(crate) fn interrupted<M: Machine>(strand: &Strand<M>, recall: Option<Why>) {
     let managed = strand.managed.as_ref().expect("only managed strands are carried");
     strand.set_state(State::Runnable);
     let seat = managed.package.seat(M::core_id()).expect("it was carried on a seat");
     // Relaxed: this core's business alone.
     seat.first.store(strand.handle().unwrap_or(0), Ordering::Relaxed);
+    if recall == Some(Why::Recalled) {
+        seat.is_recalled.store(true, Ordering::Relaxed);
+    }
 }
 
-/// A strand that was carried on this core and can go on: its package shall hear of it here. Interrupts masked.
-pub(crate) fn checkpointed<M: Machine>(strand: Arc<Strand<M>>, why: Option<Why>) {
+/// A strand that was carried on this core and can go on: its package shall hear of it here, if the carrier has the core.
+/// Interrupts masked.
+pub(crate) fn checkpointed<M: Machine>(strand: Arc<Strand<M>>, why: Option<Why>, has_core: bool) {
     let managed = strand.managed.as_ref().expect("only managed strands are carried");
     let package = managed.package.clone();
     let seat = package.seat(M::core_id()).expect("it was carried on a seat");
     match seat.push(strand, why) {
+        Ok(()) if has_core => {}
         // Its carrier has lost the core, too, and waits for it perhaps for long.
-        Ok(()) if why == Some(Why::Preempted) => package.attend_elsewhere(seat),
-        Ok(()) => {}
+        Ok(()) => package.attend_elsewhere(seat),
         Err(_) => unreachable!("a seat is closed by its carrier, when it carries nobody"),
     }
 }

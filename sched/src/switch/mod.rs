@@ -155,7 +155,8 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // A carried strand leaves by itself only through its package: see `hand_over`.
     let is_in_own = local.carrier.is_some() && carried::is_in_own(&local.current);
     let recall = if is_in_own { None } else { local.recall.take().filter(|_| local.carrier.is_some()) };
-    let is_overdrawn = is_in_own && local.limit.is_some_and(|limit| M::now_ns() > limit + OWN_GRACE_NS);
+    let is_overdrawn =
+        is_in_own && local.limit.is_some_and(|limit| M::now_ns().saturating_sub(limit) > OWN_GRACE_NS);
     let is_slice_over = core::mem::take(&mut local.is_slice_over);
     // Held until the new level is noted, so that whoever queues a strand after that compares it with
     // the strand that will run.
@@ -164,10 +165,17 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
     // One that may not run here any more leaves in any case.
     let is_exiled = !ranking.affinity().has(core.id());
     let must_go = !is_going_on || is_idle || is_exiled;
-    let is_worth_it = |highest: Priority| match recall {
-        None => must_go || highest >= ranking.priority(),
+    // It can not be called off here, so it loses the core to nobody but whom its carrier would lose it to.
+    let is_called_in_own = is_in_own && local.recall.is_some();
+    let is_worth_it = |highest: Priority| {
         // Only its strand is called off. The slice is the carrier's: it goes on, and ends when it is over.
-        Some(_) => highest > ranking.priority() || is_slice_over && highest == ranking.priority(),
+        let is_carriers_turn_over =
+            highest > ranking.priority() || is_slice_over && highest == ranking.priority();
+        match recall {
+            Some(_) => is_carriers_turn_over,
+            None if is_called_in_own => must_go || is_carriers_turn_over,
+            None => must_go || highest >= ranking.priority(),
+        }
     };
     let has_next = queue.highest().is_some_and(is_worth_it);
     let goes_back = (recall.is_some() || is_overdrawn) && !has_next;
@@ -175,9 +183,10 @@ fn leave_once<M: Machine>(leaving: Leaving) -> bool {
         let is_waited_for = queue.highest().is_some_and(|highest| highest >= ranking.priority());
         drop(queue);
         if local.recall.is_some() {
-            // Asked again a little later: it is about to leave its package's own code.
+            // Asked again a little later: it is about to leave its package's own code. Its slice goes on.
             core.is_due.store(true, Ordering::Relaxed);
             core.arm();
+            return true;
         }
         local.slice_start = M::ticks();
         if is_waited_for {

@@ -80,7 +80,7 @@ fn finish_in_full<M: Machine>() {
         After::Interrupt { strand, carrier } => {
             // SAFETY: it does not run, and nobody else has it yet.
             let is_inside = unsafe { strand.saved.get() }.crossing.is_inside();
-            seat::interrupted(&strand);
+            seat::interrupted(&strand, local.recall.take());
             if let Some(carrier) = carrier {
                 carrier.set_state(State::Runnable);
                 core.queue.lock().push(carrier);
@@ -97,7 +97,7 @@ fn finish_in_full<M: Machine>() {
             match why {
                 // As one that is called when it has parked: whoever is idle hears of it.
                 None => seat::awaken(strand),
-                Some(_) => seat::checkpointed(strand, why),
+                Some(_) => seat::checkpointed(strand, why, carrier.is_none()),
             }
             if let Some(carrier) = carrier {
                 carrier.set_state(State::Runnable);

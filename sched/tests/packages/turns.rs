@@ -10,7 +10,7 @@ use sched::{
     Builder, CoreSet, Priority,
     host::{HostMachine, Policy, poll, register, run, spawn, spawn_as, spawn_in},
     package::{Grant, GrantError, Next, Reason, RegisterError, Reservation, Silent, Why},
-    sleep_ns,
+    sleep_ns, yield_now,
 };
 
 use crate::support::{Fifo, any, busy, resign, rounds, wait_until};
@@ -53,6 +53,48 @@ fn whoever_is_impatient_leaves_others_their_turn() {
         (0..5).for_each(|_| sleep_ns::<HostMachine>(1_000_000));
         is_over.store(true, Ordering::Relaxed);
         busy.into_iter().for_each(|strand| strand.join());
+        resign(&package);
+    });
+}
+
+/// One that is to be called off, and is in its package's own code, where it cannot be, goes on there for the rest of its
+/// carrier's slice: it does not lose the core to an equal whenever that is found.
+#[test]
+fn whoever_is_late_in_its_own_code_keeps_its_turn() {
+    struct Slow(Fifo);
+    impl Policy for Slow {
+        fn resume(&self, core: usize) -> Result<Next, Silent> {
+            self.0.resume(core).map(|next| match next {
+                Next::Run(strand) => Next::RunUntil(strand, 1),
+                other => other,
+            })
+        }
+        fn checkpoint(&self, core: usize, strand: u64, why: Why) -> Result<(), Silent> {
+            self.0.checkpoint(core, strand, why)
+        }
+        fn block(&self, core: usize, strand: u64, reason: Reason) -> Result<u64, Silent> {
+            (0..200).for_each(|_| poll());
+            self.0.block(core, strand, reason)
+        }
+        fn unblock(&self, strand: u64) -> Result<(), Silent> {
+            self.0.unblock(strand)
+        }
+    }
+    run(1, || {
+        let package = register("slow", any(), Arc::new(Slow(Fifo::default()))).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let computes = is_over.clone();
+        let other = spawn(move || {
+            while !computes.load(Ordering::Relaxed) {
+                poll();
+            }
+        });
+        let ours = spawn_in(&package, || (0..5).for_each(|_| yield_now::<HostMachine>()));
+        ours.join();
+        let turns = other.strand().preemptions();
+        is_over.store(true, Ordering::Relaxed);
+        other.join();
+        assert!(turns < 200, "it lost the core {turns} times in 1,200 looks");
         resign(&package);
     });
 }
