@@ -16,7 +16,7 @@ mod token;
 
 /// In place of `src/primitive.rs`.
 mod primitive {
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 }
 
 use std::sync::Arc;
@@ -55,7 +55,21 @@ impl Strand {
     fn run_and_keep(&self) {
         // SAFETY: it was claimed, so it is nobody else's; loom checks it.
         self.saved.with_mut(|saved| unsafe { *saved += 1 });
-        self.hold.set(Held::Kept);
+        self.give(Held::Kept);
+    }
+
+    /// As `carried::give`.
+    fn give(&self, held: Held) {
+        if !self.hold.give(held) {
+            self.enqueue();
+        }
+    }
+
+    /// As `package::release`.
+    fn release(&self) {
+        if self.hold.let_go().is_ok() {
+            self.enqueue();
+        }
     }
 
     fn enqueue(&self) {
@@ -129,15 +143,8 @@ impl Package {
 
     /// As `Seat::deliver`; what the package is told is none of the scheduler's business.
     fn deliver(&self) {
-        if self.pop() && !self.strand.hold.tell() {
-            self.strand.enqueue();
-        }
-    }
-
-    /// As `package::release`.
-    fn release(&self) {
-        if self.strand.hold.release().is_ok_and(|was| was != Held::Noticed) {
-            self.strand.enqueue();
+        if self.pop() {
+            self.strand.give(Held::Told);
         }
     }
 
@@ -208,15 +215,37 @@ fn a_notice_is_neither_lost_nor_doubled_by_an_ejection() {
 
 /// It is taken from its package, which does not run it, while it is called and the package is told: it goes on, once.
 #[test]
-fn whoever_is_released_goes_on() {
+fn one_that_is_told_of_is_let_go() {
     loom::model(|| {
-        let package = Package::new(Held::Noticed);
-        package.notices.lock().unwrap().0 = true;
-        let first = package.clone();
+        let package = Package::new(Held::Blocked);
+        let (first, caller) = (package.clone(), package.clone());
         let carrier = thread::spawn(move || first.deliver());
-        package.release();
+        let caller = thread::spawn(move || caller.awaken());
+        package.strand.release();
+        caller.join().unwrap();
         carrier.join().unwrap();
+        // Of what came after that it is told later.
+        package.deliver();
         assert_eq!(package.strand.queued.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// It is taken from its package while it leaves its core to be kept, and the package runs it again or does not.
+#[test]
+fn one_that_runs_is_let_go_when_it_is_kept() {
+    loom::model(|| {
+        let strand = Strand::new(Held::Running);
+        let (leaving, again) = (strand.clone(), strand.clone());
+        let leaving = thread::spawn(move || leaving.run_and_keep());
+        let again = thread::spawn(move || {
+            if again.hold.claim().is_ok() {
+                again.run_and_keep();
+            }
+        });
+        strand.release();
+        leaving.join().unwrap();
+        again.join().unwrap();
+        assert_eq!(strand.queued.load(Ordering::Relaxed), 1);
     });
 }
 

@@ -229,24 +229,37 @@ pub(crate) fn end<M: Machine>() {
     }
 }
 
-/// Takes a strand from its package's keeping, if it is there or comes there next: it goes on as the global scheduler's,
+/// A strand that can run, and that nobody else has, comes into its package's keeping; or is the global scheduler's
+/// from now on, if it was [released](release) meanwhile: then false.
+#[inline(always)]
+pub(crate) fn give<M: Machine>(strand: Arc<Strand<M>>, held: Held) -> bool {
+    let is_given = managed(&strand).hold.give(held);
+    if !is_given {
+        set_free(strand);
+    }
+    is_given
+}
+
+#[cold]
+fn set_free<M: Machine>(strand: Arc<Strand<M>>) {
+    // Before it can end.
+    managed(&strand).package.released.fetch_add(1, Ordering::Relaxed);
+    M::scheduler().enqueue(strand);
+}
+
+/// Takes a strand from its package's keeping, now or when it comes there next: it goes on as the global scheduler's,
 /// and for it nothing is asked or told any more. For a strand whose waits are over.
 ///
 /// The package does not hear of it. When it answers with the strand it is asked again, once even after the
 /// strand has ended.
 pub fn release<M: Machine>(strand: &Arc<Strand<M>>) {
     if let Some(managed) = &strand.managed
-        && let Ok(was) = managed.hold.release()
+        && let Ok(was) = managed.hold.let_go()
     {
-        // Before it can end.
-        managed.package.released.fetch_add(1, Ordering::Relaxed);
-        match was {
-            // Whoever takes it off the notices lets it go on.
-            Held::Noticed => return,
-            Held::Told => managed.package.no_longer_waits(),
-            _ => {}
+        if was == Held::Told {
+            managed.package.no_longer_waits();
         }
-        M::scheduler().enqueue(strand.clone());
+        set_free(strand.clone());
     }
 }
 
@@ -341,7 +354,7 @@ pub fn hand_off<M: Machine>(owner: Option<u32>, number: u32, to: u64) -> Result<
         let next = match claim(package, to) {
             // What is to be told is told first, so that a package that only hands off hears of it.
             Claim::Yours(next) if seat.has_notices() => {
-                managed(&next).hold.set(Held::Kept);
+                give(next, Held::Kept);
                 seat.want(to);
                 None
             }

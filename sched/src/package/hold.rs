@@ -12,10 +12,14 @@
 //!
 //! `FREE` stands beside all of them: the package was ejected, or the strand taken from it, and it is the global
 //! scheduler's. Of one strand, only the core that runs it leaves `RUNNING`, once its registers are saved; only
-//! whoever took its parked token leaves `BLOCKED`; only whoever took it off its seat's notices leaves `NOTICED`, or
-//! `RELEASED`, which it becomes if it is taken from its package before that has been told of it.
+//! whoever took its parked token leaves `BLOCKED`; only whoever took it off its seat's notices leaves `NOTICED`.
+//!
+//! A strand is taken from its package in two steps: it is said that it is [let go](Hold::let_go), and then it is taken
+//! if it is in the package's keeping. If it is not, whoever [gives](Hold::give) it there next takes it back. All that
+//! writes the word are read-modify-writes, of which one is first: whoever gives it later finds it let go, and of
+//! whoever gave it before the other one finds that.
 
-use crate::primitive::{AtomicU8, Ordering};
+use crate::primitive::{AtomicBool, AtomicU8, Ordering};
 
 /// What a [`Hold`] says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,8 +37,6 @@ pub(crate) enum Held {
     Running = 4,
     /// It is no package's any more, or never was.
     Free = 5,
-    /// Its package will not be told of it: it is freed by whoever takes it off the notices.
-    Released = 6,
 }
 
 impl Held {
@@ -45,29 +47,49 @@ impl Held {
             2 => Self::Told,
             3 => Self::Kept,
             4 => Self::Running,
-            5 => Self::Free,
-            _ => Self::Released,
+            _ => Self::Free,
         }
     }
 }
 
 /// A strand's.
-pub(crate) struct Hold(AtomicU8);
+pub(crate) struct Hold {
+    word: AtomicU8,
+    /// Its package shall not keep it: never taken back.
+    is_let_go: AtomicBool,
+}
 
 impl Hold {
     pub(crate) fn new(held: Held) -> Self {
-        Self(AtomicU8::new(held as u8))
+        Self { word: AtomicU8::new(held as u8), is_let_go: AtomicBool::new(false) }
     }
 
     /// What it says; it may say something else by the time you look.
     pub(crate) fn get(&self) -> Held {
-        Held::of(self.0.load(Ordering::Relaxed))
+        Held::of(self.word.load(Ordering::Relaxed))
     }
 
-    /// By the one who may leave the present state, see above.
+    /// Is it its package's no more, or soon?
+    pub(crate) fn is_lost(&self) -> bool {
+        self.get() == Held::Free || self.is_let_go.load(Ordering::Relaxed)
+    }
+
+    /// By the one who may leave the present state, see above. Into its package's keeping it comes by
+    /// [`give`](Self::give).
     pub(crate) fn set(&self, held: Held) {
-        // Release: whoever claims it (Acquire below) finds its registers saved.
-        self.0.store(held as u8, Ordering::Release);
+        // Release: whoever claims it (Acquire below) finds its registers saved. A read-modify-write, so that what
+        // `let_go` has released reaches who gives it after this.
+        self.word.swap(held as u8, Ordering::AcqRel);
+    }
+
+    /// As [`set`](Self::set), into its package's keeping: `Told` or `Kept`. False says that it was let go, and is
+    /// freed instead: then it is the caller's, who queues it.
+    #[inline(always)]
+    #[must_use = "one that was freed is to be queued"]
+    pub(crate) fn give(&self, held: Held) -> bool {
+        self.set(held);
+        // Relaxed: found by the exchange.
+        !self.is_let_go.load(Ordering::Relaxed) || self.free().is_err()
     }
 
     /// To run it: takes it from its package's keeping, and says what it said.
@@ -83,7 +105,7 @@ impl Hold {
     pub(crate) fn keep(&self) -> bool {
         let (told, kept) = (Held::Told as u8, Held::Kept as u8);
         // Acquire and Release: it is passed on as it came.
-        self.0.compare_exchange(told, kept, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.word.compare_exchange(told, kept, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Its package was ejected: takes it from its keeping for good, as [`claim`](Self::claim).
@@ -91,39 +113,24 @@ impl Hold {
         self.take(Held::Free)
     }
 
-    /// Its package is told of it: by whoever took it off the notices. False says that it was released before that, and
-    /// is freed now.
-    #[must_use = "one that was freed is to be queued"]
-    pub(crate) fn tell(&self) -> bool {
-        let (noticed, told) = (Held::Noticed as u8, Held::Told as u8);
-        // Acquire and Release: it is passed on as it came.
-        let is_told = self.0.compare_exchange(noticed, told, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if !is_told {
-            self.set(Held::Free);
-        }
-        is_told
-    }
-
-    /// Takes it from its package for good, as [`free`](Self::free); one of which the package was not told yet is freed
-    /// instead of that. Says what it said.
+    /// Takes it from its package for good, as [`free`](Self::free), now or when it is given there next. Says what it
+    /// said.
     ///
     /// # Errors
     ///
-    /// What it says, if it neither is in its package's keeping nor comes there.
-    pub(crate) fn release(&self) -> Result<Held, Held> {
-        let (noticed, released) = (Held::Noticed as u8, Held::Released as u8);
-        // Acquire and Release: it is passed on as it came.
-        match self.0.compare_exchange(noticed, released, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) => Ok(Held::Noticed),
-            Err(_) => self.free(),
-        }
+    /// What it says, if it is not in its package's keeping.
+    pub(crate) fn let_go(&self) -> Result<Held, Held> {
+        self.is_let_go.store(true, Ordering::Relaxed);
+        // Changes nothing, but is in the order of those who do; Release: whoever comes later finds it let go.
+        self.word.fetch_or(0, Ordering::AcqRel);
+        self.free()
     }
 
     fn take(&self, into: Held) -> Result<Held, Held> {
-        let mut seen = self.0.load(Ordering::Relaxed);
+        let mut seen = self.word.load(Ordering::Relaxed);
         while let Held::Told | Held::Kept = Held::of(seen) {
             // Acquire: its registers are saved, see `set`.
-            match self.0.compare_exchange_weak(seen, into as u8, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(seen, into as u8, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(was) => return Ok(Held::of(was)),
                 Err(now) => seen = now,
             }

@@ -145,7 +145,7 @@ impl<M: Machine> Package<M> {
         if managed.hold.keep() {
             self.no_longer_waits();
         }
-        !matches!(managed.hold.get(), hold::Held::Free | hold::Held::Released)
+        !managed.hold.is_lost()
     }
 
     /// It has named a strand that is not there: was that one taken from it unawares?

@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{
-    Package,
+    Package, carried,
     hold::Held,
     upcall::{Silent, Why},
 };
@@ -155,9 +155,8 @@ impl<M: Machine> Seat<M> {
             package.waiting.fetch_add(1, Ordering::Relaxed);
             let handle = strand.handle().unwrap_or(0);
             // Before the package hears of it: it may answer with this strand on another core at once.
-            if !managed.hold.tell() {
+            if !carried::give(strand.clone(), Held::Told) {
                 package.no_longer_waits();
-                M::scheduler().enqueue(strand);
                 continue;
             }
             if package.is_ejected() {

@@ -6,7 +6,7 @@ use super::After;
 use crate::{
     core::{Core, Local},
     machine::Machine,
-    package::{hold::Held, seat},
+    package::{carried, hold::Held, seat},
     spawn::end,
     strand::{Priority, State, Strand},
 };
@@ -75,7 +75,7 @@ fn finish_in_full<M: Machine>() {
         }
         After::Keep(strand) => {
             strand.set_state(State::Held);
-            strand.managed.as_ref().expect("only managed strands are kept").hold.set(Held::Kept);
+            carried::give(strand, Held::Kept);
         }
         After::Interrupt { strand, carrier } => {
             // SAFETY: it does not run, and nobody else has it yet.

@@ -8,8 +8,8 @@ use std::sync::{
 use sched::{
     Machine,
     host::{HostMachine, Policy, poll, register, run, spawn, spawn_in, this},
-    package::{ExitReason, Grant, Next, Reason, Silent, Why, release},
-    sleep_ns,
+    package::{ExitReason, Grant, Next, Reason, Silent, Why, current, hand_off, release},
+    sleep_ns, yield_now,
 };
 
 use crate::support::{Fifo, Host, any, busy, exits, resign, rounds, wait_until};
@@ -274,4 +274,52 @@ fn a_package_is_excused_for_a_strand_that_was_taken_from_it() {
         });
         assert_eq!(exits().last(), Some(&(package.number(), ExitReason::NoSuchStrand)), "but now it could");
     });
+}
+
+/// A package that never runs a strand again that has had its turn. One that is taken from it during that goes on.
+#[test]
+fn whoever_is_taken_from_its_package_while_it_runs_goes_on() {
+    struct Once(Fifo);
+    impl Policy for Once {
+        fn resume(&self, core: usize) -> Result<Next, Silent> {
+            self.0.resume(core)
+        }
+        fn checkpoint(&self, _core: usize, _strand: u64, _why: Why) -> Result<(), Silent> {
+            Ok(())
+        }
+        fn block(&self, _core: usize, _strand: u64, _reason: Reason) -> Result<u64, Silent> {
+            Ok(0)
+        }
+        fn unblock(&self, strand: u64) -> Result<(), Silent> {
+            self.0.unblock(strand)
+        }
+    }
+    run(2, || {
+        let package = register("once", any(), Arc::new(Once(Fifo::default()))).unwrap();
+        let number = package.number();
+        let is_its = move || current::<HostMachine>(None, number).is_ok();
+        let gives_up: [fn(u32); 3] = [
+            |number| hand_off::<HostMachine>(None, number, 0).unwrap(),
+            |_| yield_now::<HostMachine>(),
+            |_| sleep_ns::<HostMachine>(100_000),
+        ];
+        for (way, give_up) in gives_up.into_iter().enumerate() {
+            let strand = spawn_in(&package, move || {
+                assert!(is_its());
+                release::<HostMachine>(&this());
+                assert!(is_its(), "as long as it runs");
+                give_up(number);
+                assert!(!is_its());
+                give_up_freely();
+                way
+            });
+            assert_eq!(strand.join(), way);
+        }
+        assert!(!package.is_ejected(), "it has done nothing wrong");
+    });
+}
+
+fn give_up_freely() {
+    yield_now::<HostMachine>();
+    sleep_ns::<HostMachine>(1_000);
 }
